@@ -1,0 +1,23 @@
+"""What every test run shares: one thread per process, and a table of where the time went."""
+
+import os
+from collections import Counter
+
+import pytest
+
+# Set before anything imports torch; the workers and the kernels they start inherit it.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the minutes of each test file, the slowest first (summed over workers, set-up and teardown included)."""
+    minutes: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                minutes[report.nodeid.split("::")[0]] += report.duration / 60
+    terminalreporter.section("minutes by part")
+    for part, spent in minutes.most_common():
+        terminalreporter.write_line(f"{spent:6.2f}  {part}")
+    terminalreporter.write_line(f"{sum(minutes.values()):6.2f}  together, on all workers")
