@@ -1,0 +1,125 @@
+"""The command `torchgrade`. What it cannot do it says in one line, and exits with 2."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from torchgrade.errors import CourseError
+
+# Commands import what they need when they run: --help must not wait for torch.
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except CourseError as error:
+        print(f"torchgrade: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _mistakes(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.bank import read_bank
+    from torchgrade.lessons.machine import only_cpu_and_one_thread
+    from torchgrade.lessons.master import read_master
+
+    course, names = _lessons(options.lessons)
+    masters = [read_master(course, name) for name in names]
+    lessons = [(master, read_bank(master.bank_path)) for master in masters]
+    only_cpu_and_one_thread()
+    from torchgrade.lessons import mistakes  # loads torch, when all files are known to be good
+
+    return mistakes.run(lessons, as_json=options.json, seconds=options.timeout)
+
+
+def _leaks(options: argparse.Namespace) -> int:
+    from torchgrade.lessons import leaks
+
+    course, lessons = _lessons(options.lessons)
+    return leaks.run(course, lessons, feedback=options.feedback)
+
+
+def _fmt(options: argparse.Namespace) -> int:
+    from torchgrade.lessons import fmt
+
+    if options.lessons and all(name.endswith(".ipynb") for name in options.lessons):
+        return fmt.run(Path.cwd(), options.lessons, check=options.check)
+    course, lessons = _lessons(options.lessons)
+    return fmt.run(course, lessons, check=options.check)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from torchgrade.demo import run
+    from torchgrade.lessons.master import course_root
+
+    course = course_root()
+    return run(course, options.target or course / "build" / "demo", options.lesson)
+
+
+def _lessons(named: list[str]) -> tuple[Path, list[str]]:
+    """The course around the working directory and the lessons meant: those named, else all."""
+    from torchgrade.lessons.master import course_root, lesson_names
+
+    course = course_root()
+    lessons = named or lesson_names(course)
+    if not lessons:
+        raise CourseError(
+            "there are no lessons.", where=course / "source", remedy="Add source/NN_topic/NN_topic.ipynb."
+        )
+    return course, lessons
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="torchgrade", description="The PyTorch course that grades itself.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    lesson = commands.add_parser("lesson", help="tools for authors: check and format masters")
+    tools = lesson.add_subparsers(required=True, metavar="TOOL")
+
+    mistakes = _add(tools, "mistakes", _mistakes, "prove that the tests catch every wrong answer of the mistake bank")
+    _lessons_argument(mistakes)
+    mistakes.add_argument("--json", action="store_true", help="print everything that was found as JSON")
+    mistakes.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="limit for one variant (default: %(default)g)"
+    )
+
+    leaks = _add(tools, "leaks", _leaks, "prove that releases and feedback hold no solution and no hidden test")
+    _lessons_argument(leaks)
+    leaks.add_argument("--feedback", type=Path, metavar="DIR", help="look through DIR/STUDENT/LESSON/, too")
+
+    fmt = _add(tools, "fmt", _fmt, "bring masters into canonical form: no outputs, stable ids, sorted keys")
+    _lessons_argument(fmt, or_notebook=True)
+    fmt.add_argument("--check", action="store_true", help="write nothing; exit with 1 if something would change")
+
+    demo = _add(commands, "demo", _demo, "grade sample submissions and show what came out")
+    demo.add_argument("--lesson", metavar="LESSON", help="the lesson to show (default: the first)")
+    demo.add_argument("--target", type=Path, metavar="DIR", help="the course folder to make (default: build/demo)")
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, run: Command, what: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _lessons_argument(parser: argparse.ArgumentParser, *, or_notebook: bool = False) -> None:
+    what = "a lesson's name, or the path of a notebook" if or_notebook else "a lesson's name"
+    parser.add_argument("lessons", nargs="*", metavar="LESSON", help=f"{what} (default: all lessons)")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError("a positive number of seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
