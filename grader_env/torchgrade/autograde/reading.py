@@ -1,0 +1,112 @@
+"""Read a submitted notebook as data: nothing in it but its cells is believed, and no file can stop the batch."""
+
+import json
+import re
+from typing import Any
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+
+MAX_CHARACTERS = 50_000_000
+NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
+CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class Unreadable(Exception):
+    """The file is not a notebook. The message completes "your file could not be read: ..."."""
+
+
+class SubmissionExporter(NotebookExporter):
+    """nbgrader's exporter for autograding, with a reader that never fails.
+
+    An unreadable file becomes a notebook that says so. Every cell of the lesson is then missing and put back empty, so
+    the submission earns nothing, its author gets feedback, and the batch goes on.
+    """
+
+    def from_file(self, file_stream: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
+        try:
+            notebook = read_submission(file_stream)
+        except Unreadable as error:
+            self.log.warning("%s: this notebook could not be read (%s); graded as empty.", file_stream.name, error)
+            notebook = new_notebook(cells=[new_markdown_cell(f"> **Note:** your file could not be read: {error}.")])
+        return self.from_notebook_node(notebook, resources=resources, **kw)
+
+
+def read_submission(file_stream: Any) -> Any:
+    """The notebook (nbformat 4) in an open file; Unreadable if there is none."""
+    try:
+        text = file_stream.read(MAX_CHARACTERS + 1)
+    except UnicodeDecodeError:
+        raise Unreadable("it is not text") from None
+    if len(text) > MAX_CHARACTERS:
+        raise Unreadable(f"it is longer than {MAX_CHARACTERS:,} characters; clear its outputs")
+    if not text.strip():
+        raise Unreadable("it is empty")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unreadable("it is not JSON, or cut off") from None
+    if isinstance(data, dict) and data.get("nbformat") in (1, 2, 3):
+        data = _upgraded(text)
+    if not isinstance(data, dict) or not isinstance(data.get("cells"), list):
+        raise Unreadable("it holds no notebook")
+    return _rebuilt(data)
+
+
+def _upgraded(text: str) -> Any:
+    try:
+        return nbformat.reads(text, as_version=4)
+    except Exception as error:  # nbformat raises whatever its converters run into
+        raise Unreadable(f"it is an old notebook that cannot be upgraded ({type(error).__name__})") from None
+
+
+def _rebuilt(data: dict[str, Any]) -> Any:
+    """The notebook anew, from the well-formed parts of `data`."""
+    notebook = new_notebook()
+    seen: set[str] = set()
+    for item in data["cells"]:
+        cell = _cell(item)
+        if cell is None:
+            continue
+        if cell.id not in seen:
+            seen.add(cell.id)
+        else:
+            cell.id = new_raw_cell().id
+        notebook.cells.append(cell)
+    if isinstance(kernel := _dict(data.get("metadata")).get("kernelspec"), dict):
+        notebook.metadata.kernelspec = nbformat.from_dict(kernel)
+    return notebook
+
+
+def _cell(item: Any) -> Any:
+    """A cell, or None if `item` is nothing like one."""
+    item = _dict(item)
+    source = item.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    kind = item.get("cell_type")
+    if kind not in ("code", "markdown", "raw") or not isinstance(source, str):
+        return None
+    cell = NEW_CELL[kind](source, metadata=nbformat.from_dict(_dict(item.get("metadata"))))
+    if isinstance(item.get("id"), str) and CELL_ID.fullmatch(item["id"]):
+        cell.id = item["id"]
+    if kind == "code" and isinstance(item.get("outputs"), list):
+        cell.outputs = [nbformat.from_dict(output) for output in item["outputs"] if isinstance(output, dict)]
+    if kind == "markdown" and (attachments := _attachments(item.get("attachments"))):
+        cell.attachments = attachments
+    return cell
+
+
+def _attachments(value: Any) -> Any:
+    """Pictures pasted into a text cell: {file name: {MIME type: base64 text}}."""
+    pictures = {name: _pictures(bundle) for name, bundle in _dict(value).items()}
+    return nbformat.from_dict({name: bundle for name, bundle in pictures.items() if bundle})
+
+
+def _pictures(bundle: Any) -> dict[str, str]:
+    return {kind: text for kind, text in _dict(bundle).items() if kind.startswith("image/") and isinstance(text, str)}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

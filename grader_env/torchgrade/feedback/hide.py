@@ -1,0 +1,60 @@
+"""Strip from the feedback what students must not see, and what would not help them.
+
+nbgrader shows hidden tests in its feedback by design, and a traceback repeats them line by line. The notebooks in
+`autograded/` keep everything for the people who grade.
+"""
+
+from typing import Any
+
+from nbconvert.filters import strip_ansi
+from nbconvert.preprocessors import Preprocessor
+from nbformat.v4 import new_output
+from nbgrader.utils import is_grade, is_solution
+from traitlets import default
+
+from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION, without_regions
+from torchgrade.autograde.outcome import Stopped
+from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
+
+
+class FeedbackPreprocessor(Preprocessor):
+    """On without being configured, as nbgrader's are; those complain about an option of the HTML exporter."""
+
+    @default("enabled")
+    def _always(self) -> bool:
+        return True
+
+
+class HideTests(FeedbackPreprocessor):
+    """A cell with hidden tests shows what the student was given, and one line of `vocabulary`."""
+
+    def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
+        has_hidden = HIDDEN[0] in cell.source
+        cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
+        if has_hidden and cell.cell_type == "code":
+            cell.outputs = [_line(f"Hidden checks: {verdict(cell)}.")]
+        return cell, resources
+
+
+class ShortErrors(FeedbackPreprocessor):
+    """A failed check shows its message, any other error only the frames inside the notebook: no paths of the grader."""
+
+    def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
+        if cell.cell_type != "code":
+            return cell, resources
+        for output in cell.outputs:
+            if output.output_type == "error":
+                output.traceback = _short(output)
+        if is_grade(cell) and not is_solution(cell) and not cell.outputs:
+            cell.outputs = [_line(f"Checks: {PASSED}.")]
+        return cell, resources
+
+
+def _short(error: Any) -> list[str]:
+    if is_check_failure(error.ename) or error.ename in Stopped.__members__:
+        return [error.evalue]
+    return [frame for frame in error.traceback if not strip_ansi(frame).startswith("File ")]
+
+
+def _line(text: str) -> Any:
+    return new_output("stream", name="stdout", text=text)

@@ -1,0 +1,42 @@
+"""The few phrases that feedback uses for what happened in a test cell, chosen by the error's class name alone."""
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+from torchgrade.autograde.outcome import errors, stopped
+
+PASSED = "passed"
+
+
+def verdict(cell: Any) -> str:
+    """One phrase for an executed test cell. No text of the cell, its error or the student is in it."""
+    if (reason := stopped(cell)) is not None:
+        return reason.value
+    found = errors(cell)
+    return phrase(found[-1].ename) if found else PASSED
+
+
+def phrase(ename: str) -> str:
+    """`ename` in plain words. A name that is neither a check's nor Python's own is the student's text: not repeated."""
+    kinds = {failure.__name__: failure.kind for failure in _check_failures()}
+    if ename in kinds:
+        return kinds[ename]
+    error = getattr(builtins, ename, None)
+    if isinstance(error, type) and issubclass(error, BaseException):
+        return f"stopped by an error ({ename})"
+    return "stopped by an error"
+
+
+def is_check_failure(ename: str) -> bool:
+    return any(failure.__name__ == ename for failure in _check_failures())
+
+
+def _check_failures() -> Iterator[Any]:
+    from torchgrade.check.failures import CheckFailed  # here, because it loads torch
+
+    todo = [CheckFailed]
+    while todo:
+        failure = todo.pop()
+        yield failure
+        todo += failure.__subclasses__()

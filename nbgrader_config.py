@@ -1,0 +1,56 @@
+"""nbgrader's configuration for this course: what stock nbgrader 0.9.6 gets wrong is replaced here, by name.
+
+nbgrader runs this file several times per command; it only ever sets values.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
+
+# A new gradebook is made by the program `alembic`: find it even if the virtual environment is not activated.
+programs = str(Path(sys.executable).parent)
+if programs not in os.environ.get("PATH", "").split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join(filter(None, [programs, os.environ.get("PATH")]))
+
+# A harmless remark that nbgrader's own use of its database provokes for every new student.
+warnings.filterwarnings("ignore", message="Object of type <Submitted(Assignment|Notebook)> not in session")
+
+c.CourseDirectory.course_id = "pytorch"
+# mistakes.py lists wrong and right answers: it stays in source/.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "mistakes.py"]
+
+# A written question may hold its rubric. (nbgrader allows that in task cells only, because its autograder would take an
+# untouched answer for a changed one; ours compares with the released text.)
+c.ClearMarkScheme.enforce_metadata = False
+
+# Any file becomes a notebook, any notebook becomes the lesson, any failure costs its own cell.
+c.Autograde.exporter_class = "torchgrade.autograde.reading.SubmissionExporter"
+c.Autograde.sanitize_preprocessors = [
+    "torchgrade.autograde.repair.Repair",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "torchgrade.autograde.execute.RunCells",
+    "torchgrade.autograde.score.OnlyErrorsCount",
+    "nbgrader.preprocessors.LimitOutput",
+    "torchgrade.autograde.score.SaveGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
+# Feedback: no hidden tests, no student's script in anybody's browser (the formgrader's included).
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "torchgrade.feedback.hide.HideTests",
+    "torchgrade.feedback.hide.ShortErrors",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {
+    "clean_html": "torchgrade.feedback.sanitize.clean_html",
+    "markdown2html": "torchgrade.feedback.sanitize.markdown2html",
+}
