@@ -9,10 +9,10 @@ from nbformat.validator import validate
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import determine_grade
 from small_course import fill, find, index_of, lesson
-from torchgrade.autograde.original import OfficialCell, Original, Place, without_regions
+from torchgrade.autograde.original import OfficialCell, Original, Place
 from torchgrade.autograde.outcome import Stopped, stopped
 from torchgrade.autograde.repair import NOTHING_FOUND, repair
-from torchgrade.lessons.master import HIDDEN, MARK_SCHEME, SOLUTION, is_demo, nbgrader
+from torchgrade.lessons.master import HIDDEN, MARK_SCHEME, SOLUTION, is_demo, nbgrader, without_regions
 
 STUB = "def double(x):\n    raise NotImplementedError()"
 

@@ -101,6 +101,19 @@ def test_the_solved_lesson_runs_in_time_without_warnings_and_passes(lesson, tmp_
     assert seconds < SOLVED_SECONDS
 
 
+@pytest.mark.parametrize("lesson", sorted(path.stem for path in (ROOT / "tests" / "students").glob("*.ipynb")))
+def test_a_student_who_saw_only_the_release_gets_full_marks(lesson, tmp_path):
+    master = read_master(ROOT, lesson)
+    folder = Path(shutil.copytree(master.folder, tmp_path / lesson))
+    student = read_notebook(ROOT / "tests" / "students" / f"{lesson}.ipynb")
+    answers = {grading(cell).get("grade_id"): cell.source for cell in student.cells}
+    for grade_id, cell in master.answers.items():
+        cell.source = answers[grade_id]
+    graded = run_all(master.notebook, folder, go_on=True)
+    assert [(cell_id, error.evalue) for cell_id, error in outputs(graded, "error")] == []
+    assert said_on_stderr(graded) == []
+
+
 @each_lesson
 def test_the_tests_catch_every_mistake_and_accept_every_right_answer(lesson):
     done = torchgrade("lesson", "mistakes", lesson, "--json")

@@ -22,17 +22,6 @@ HIDDEN, MARK_SCHEME, SOLUTION = (
 )
 
 
-def without_regions(source: str, *markers: tuple[str, str]) -> str:
-    """`source` without the lines between each pair of markers; a region without an end reaches to the last line."""
-    kept, end = [], None
-    for line in source.split("\n"):
-        if end is not None:
-            end = None if end in line else end
-        elif (end := next((last for first, last in markers if first in line), None)) is None:
-            kept.append(line)
-    return "\n".join(kept)
-
-
 @dataclass(frozen=True)
 class OfficialCell:
     """A cell that nbgrader knows by its grade_id. `points` is None unless it is graded."""
@@ -48,7 +37,7 @@ class OfficialCell:
     @property
     def released(self) -> str:
         """The source as students got it."""
-        return without_regions(self.source, HIDDEN, MARK_SCHEME)
+        return master.without_regions(self.source, HIDDEN, MARK_SCHEME)
 
     @property
     def is_test(self) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from torchgrade.autograde.original import MARK_SCHEME, without_regions
+from torchgrade.autograde.original import MARK_SCHEME
 from torchgrade.errors import CourseError
 from torchgrade.lessons.bank import Bank
-from torchgrade.lessons.master import SOLUTION, Master, is_demo, nbgrader
+from torchgrade.lessons.master import SOLUTION, Master, is_demo, nbgrader, without_regions
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
 from traitlets import default
 
-from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION, without_regions
+from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
 from torchgrade.autograde.outcome import Stopped
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
+from torchgrade.lessons.master import without_regions
 
 
 class FeedbackPreprocessor(Preprocessor):

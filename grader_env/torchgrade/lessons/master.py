@@ -34,9 +34,18 @@ def regions(source: str, markers: tuple[str, str]) -> list[str]:
 
 def outside_regions(source: str) -> str:
     """What a student sees of a cell: the text outside all regions."""
-    for markers in SECRET_REGIONS.values():
-        source = _region(markers).sub("", source)
-    return source
+    return without_regions(source, *SECRET_REGIONS.values())
+
+
+def without_regions(source: str, *markers: tuple[str, str]) -> str:
+    """`source` without the lines between each pair of markers; a region without an end reaches to the last line."""
+    kept, end = [], None
+    for line in source.split("\n"):
+        if end is not None:
+            end = None if end in line else end
+        elif (end := next((last for first, last in markers if first in line), None)) is None:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _region(markers: tuple[str, str]) -> re.Pattern[str]:
