@@ -47,7 +47,7 @@ def test_mistakes_as_json_are_nothing_but_json(tmp_path):
         notebook.cells[1].source = "FACTOR = 2\nprint('loud')"
 
     make_course(tmp_path, MARKS + FOR_EVER + SUM_OF_TWO, talk)
-    done = torchgrade(tmp_path, "lesson", "mistakes", "--json", "--timeout", "1")
+    done = torchgrade(tmp_path, "lesson", "mistakes", "--json", "--timeout", "6")
     assert (done.returncode, done.stderr) == (1, "")  # no mistake in `total`: its hidden cells are idle
     found = json.loads(done.stdout)[LESSON]
     assert {"killed": 1, "total": 1, "accepted": 1, "accepted_total": 1}.items() <= found.items()

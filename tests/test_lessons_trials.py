@@ -83,9 +83,9 @@ def test_later_cells_use_the_mistake_in_place(tmp_path):
 
 def test_an_endless_loop_is_killed_by_time_and_leaves_no_process(tmp_path, left_over):
     started = time.monotonic()
-    entry = only(report(tmp_path, MARKS + FOR_EVER, seconds=1.0))
+    entry = only(report(tmp_path, MARKS + FOR_EVER, seconds=6.0))
     assert (entry["killed"], entry["first_killer"], entry["kind"]) == (True, "double_check", "time")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40
     assert not left_over()
 
 
@@ -93,7 +93,7 @@ def test_an_endless_loop_outside_the_graded_cells_is_killed_too(tmp_path):
     def call_it(notebook):
         notebook.cells.insert(4, new_code_cell("double(1)"))
 
-    found = report(tmp_path, MARKS + FOR_EVER, call_it, seconds=1.0)
+    found = report(tmp_path, MARKS + FOR_EVER, call_it, seconds=6.0)
     entry = only(found)
     assert (entry["killed"], entry["first_killer"], entry["kind"]) == (True, None, "time")
 
