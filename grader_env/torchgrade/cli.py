@@ -37,6 +37,38 @@ def _mistakes(options: argparse.Namespace) -> int:
     return mistakes.run(lessons, as_json=options.json, seconds=options.timeout)
 
 
+def _new(options: argparse.Namespace) -> int:
+    from torchgrade.lessons import new
+    from torchgrade.lessons.master import course_root
+
+    return new.run(course_root(), options.name)
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.bank import read_bank
+    from torchgrade.lessons.machine import only_cpu_and_one_thread
+    from torchgrade.lessons.master import read_master
+
+    course, names = _lessons(options.lessons)
+    masters = [read_master(course, name) for name in names]
+    for master in masters:
+        read_bank(master.bank_path)  # a bad one is reported before the first lesson runs
+    only_cpu_and_one_thread()
+    from torchgrade.lessons import lint
+
+    return lint.run(masters)
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from torchgrade.lessons import stats
+    from torchgrade.lessons.bank import read_bank
+    from torchgrade.lessons.master import read_master
+
+    course, names = _lessons(options.lessons)
+    masters = [read_master(course, name) for name in names]
+    return stats.run([(master, read_bank(master.bank_path)) for master in masters], as_json=options.json)
+
+
 def _leaks(options: argparse.Namespace) -> int:
     from torchgrade.lessons import leaks
 
@@ -61,6 +93,13 @@ def _demo(options: argparse.Namespace) -> int:
     return run(course, options.target or course / "build" / "demo", options.lesson)
 
 
+def _publish(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.master import course_root
+    from torchgrade.publish.run import run
+
+    return run(course_root(), options.target)
+
+
 def _lessons(named: list[str]) -> tuple[Path, list[str]]:
     """The course around the working directory and the lessons meant: those named, else all."""
     from torchgrade.lessons.master import course_root, lesson_names
@@ -80,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     lesson = commands.add_parser("lesson", help="tools for authors: check and format masters")
     tools = lesson.add_subparsers(required=True, metavar="TOOL")
 
+    new = _add(tools, "new", _new, "begin a lesson: a small one that runs, passes and explains itself")
+    new.add_argument("name", metavar="NN_topic", help="the new folder in source/, as 08_positions")
+
     mistakes = _add(tools, "mistakes", _mistakes, "prove that the tests catch every wrong answer of the mistake bank")
     _lessons_argument(mistakes)
     mistakes.add_argument("--json", action="store_true", help="print everything that was found as JSON")
@@ -95,9 +137,22 @@ def _parser() -> argparse.ArgumentParser:
     _lessons_argument(fmt, or_notebook=True)
     fmt.add_argument("--check", action="store_true", help="write nothing; exit with 1 if something would change")
 
+    _lessons_argument(
+        _add(tools, "lint", _lint, "check the rules of a good lesson, the values in its comments included")
+    )
+
+    stats = _add(tools, "stats", _stats, "count what lessons hold: examples, plots, exercises, points, minutes")
+    _lessons_argument(stats)
+    stats.add_argument("--json", action="store_true", help="print the numbers as JSON")
+
     demo = _add(commands, "demo", _demo, "grade sample submissions and show what came out")
     demo.add_argument("--lesson", metavar="LESSON", help="the lesson to show (default: the first)")
     demo.add_argument("--target", type=Path, metavar="DIR", help="the course folder to make (default: build/demo)")
+
+    publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
+    publish.add_argument(
+        "target", type=Path, metavar="DIR", help="a folder outside the course, new or of an earlier run"
+    )
     return parser
 
 

@@ -1,0 +1,59 @@
+"""`torchgrade lesson stats`: what each lesson holds, in numbers."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from torchgrade.lessons.bank import Bank
+from torchgrade.lessons.master import Master, has_hidden, nbgrader
+from torchgrade.lessons.outline import calls, exercises, minutes
+
+WIDTH = 180  # columns where the output is not a terminal
+
+
+def stats(master: Master, bank: Bank) -> dict[str, Any]:
+    """The numbers of one lesson. Examples are the code cells that are neither an answer nor a test."""
+    code = master.code_cells
+    graded = master.graded.values()
+    return {
+        "kb": round(sum(len(cell.source.encode()) for cell in master.notebook.cells) / 1024, 1),
+        "examples": len(code) - len(master.answers) - len(graded),
+        "plots": sum(bool(calls(cell, "plots.finish")) for cell in code),
+        "exercises": len(exercises(master)),
+        "answers": len(master.answers),
+        "graded": len(graded),
+        "points": sum(nbgrader(cell).get("points", 0) for cell in (*graded, *master.written.values())),
+        "hidden": sum(map(has_hidden, graded)),
+        "written": len(master.written),
+        "predictions": sum(len(calls(cell, "check.predict")) for cell in code),
+        "minutes": minutes(master),
+        "mistakes": len(bank.mistakes),
+        "accepted": len(bank.accepted),
+    }
+
+
+def run(lessons: list[tuple[Master, Bank]], *, as_json: bool) -> int:
+    """Print one row per lesson and the sums; always 0."""
+    rows = {master.name: stats(master, bank) for master, bank in lessons}
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        show(rows)
+    return 0
+
+
+def show(rows: dict[str, dict[str, Any]]) -> None:
+    columns = list(next(iter(rows.values())))
+    table = Table("lesson", *columns, box=None, header_style="dim")
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, row in rows.items():
+        table.add_row(name, *(f"{value:g}" for value in row.values()))
+    total = [sum(row[column] for row in rows.values()) for column in columns]
+    table.add_row("total", *(f"{round(value, 1):g}" for value in total), style="bold")
+    Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False).print(table)
