@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from nbformat import write
@@ -119,5 +120,5 @@ def _steps(console: Console) -> Iterator[Say]:
         return
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=STEPS, completed=-1)
-        yield lambda name: progress.update(task, description=name, advance=1)
+        task, finished = progress.add_task("", total=STEPS), count()
+        yield lambda name: progress.update(task, description=name, completed=next(finished))

@@ -35,8 +35,8 @@ def is_check_failure(ename: str) -> bool:
 def _check_failures() -> Iterator[Any]:
     from torchgrade.check.failures import CheckFailed  # here, because it loads torch
 
-    todo = [CheckFailed]
-    while todo:
-        failure = todo.pop()
+    unvisited = [CheckFailed]
+    while unvisited:
+        failure = unvisited.pop()
         yield failure
-        todo += failure.__subclasses__()
+        unvisited += failure.__subclasses__()
