@@ -26,6 +26,16 @@ c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedb
 # untouched answer for a changed one; ours compares with the released text.)
 c.ClearMarkScheme.enforce_metadata = False
 
+# nbgrader's own list, but for the first: every lesson begins and ends with the cells of source/header and footer.ipynb.
+generate = (
+    *("InstantiateTests", "LockCells", "ClearSolutions", "ClearOutput", "CheckCellMetadata", "ComputeChecksums"),
+    *("SaveCells", "ClearHiddenTests", "ClearMarkScheme", "ComputeChecksums", "CheckCellMetadata"),
+)
+c.GenerateAssignment.preprocessors = [
+    "torchgrade.lessons.frame.IncludeFrame",
+    *(f"nbgrader.preprocessors.{name}" for name in generate),
+]
+
 # Any file becomes a notebook, any notebook becomes the lesson, any failure costs its own cell.
 c.Autograde.exporter_class = "torchgrade.autograde.reading.SubmissionExporter"
 c.Autograde.sanitize_preprocessors = [

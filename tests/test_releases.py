@@ -52,6 +52,8 @@ def test_there_are_lessons():
 @each_lesson
 def test_the_release_is_what_nbgrader_makes_of_the_master(lesson, tmp_path):
     shutil.copytree(ROOT / "source" / lesson, tmp_path / "source" / lesson)
+    for frame in (ROOT / "source").glob("*.ipynb"):
+        shutil.copy(frame, tmp_path / "source")
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
     done = nbgrader(tmp_path, "generate_assignment", lesson)
     assert done.returncode == 0, done.stderr

@@ -69,6 +69,12 @@ def _stats(options: argparse.Namespace) -> int:
     return stats.run([(master, read_bank(master.bank_path)) for master in masters], as_json=options.json)
 
 
+def _ladder(options: argparse.Namespace) -> int:
+    from torchgrade.lessons import ladder
+
+    return ladder.run(options.rungs, options.seconds)
+
+
 def _leaks(options: argparse.Namespace) -> int:
     from torchgrade.lessons import leaks
 
@@ -127,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     mistakes.add_argument("--json", action="store_true", help="print everything that was found as JSON")
     mistakes.add_argument(
         "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="limit for one variant (default: %(default)g)"
+    )
+
+    ladder = _add(tools, "ladder", _ladder, "train the models of the ladder anew and write its reference rows")
+    ladder.add_argument("rungs", nargs="*", metavar="RUNG", help="a model's name (default: all; about 40 minutes)")
+    ladder.add_argument(
+        "--seconds", type=_seconds, default=600.0, help="CPU time for each trained one (default: %(default)g)"
     )
 
     leaks = _add(tools, "leaks", _leaks, "prove that releases and feedback hold no solution and no hidden test")

@@ -6,7 +6,6 @@ cells, their ids and which of them are demonstrations come from the master.
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -15,6 +14,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import compute_checksum
 
 from torchgrade.lessons import master
+from torchgrade.lessons.frame import frame, source_folder
 
 # nbgrader itself looks for these words anywhere in a line.
 HIDDEN, MARK_SCHEME, SOLUTION = (
@@ -95,8 +95,9 @@ class Original:
 def read_original(resources: Any, coursedir: CourseDirectory) -> Original:
     """The lesson that the notebook being converted (nbgrader's `resources`) belongs to."""
     assignment, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
-    folder = Path(coursedir.format_path(coursedir.source_directory, ".", assignment))
-    cells = master.read_notebook(folder / f"{name}.ipynb").cells
+    folder = source_folder(coursedir, assignment)
+    header, footer = frame(folder)
+    cells = [*header, *master.read_notebook(folder / f"{name}.ipynb").cells, *footer]
     places = tuple(
         Place(cell.get("id", ""), master.nbgrader(cell).get("grade_id", ""), cell.source, master.is_demo(cell))
         for cell in cells

@@ -34,3 +34,5 @@ def make_root(course: Path, target: Path, lesson: str) -> None:
     config.write_text(text, encoding="utf8")
     ignored = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
     shutil.copytree(course / "source" / lesson, target / "source" / lesson, ignore=ignored)
+    for frame in (course / "source").glob("*.ipynb"):
+        shutil.copy(frame, target / "source")

@@ -17,7 +17,7 @@ from torchgrade.publish.wheel import PARTS
 AT_THE_TOP = re.compile(r"README\.md|LICENSE|requirements\.txt|torchgrade-[\w.+]+-py3-none-any\.whl")
 IN_A_LESSON = {".ipynb", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".md", ".svg", ".png", ".jpg", ".npy"}
 IN_THE_WHEEL = re.compile(
-    rf"torchgrade/(?:{'|'.join(part if part.endswith('.py') else rf'{part}/[a-z_]+[.]py' for part in PARTS)})"
+    rf"torchgrade/(?:{'|'.join(part if part.endswith('.py') else rf'{part}/[a-z_]+[.](?:py|json)' for part in PARTS)})"
     r"|torchgrade-[\w.+]+\.dist-info/(?:METADATA|WHEEL|RECORD|top_level\.txt)"
 )
 

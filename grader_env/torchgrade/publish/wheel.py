@@ -18,7 +18,7 @@ from pathlib import Path
 from torchgrade.errors import CourseError
 from torchgrade.lessons.master import read_master
 
-PARTS = ("__init__.py", "errors.py", "check", "plots.py", "progress.py", "progress")  # those that there are
+PARTS = ("__init__.py", "errors.py", "check", "plots.py", "progress")
 IMPORTED = re.compile(r"^\s*(?:from|import)\s+torchgrade(?:\.(\w+)|\s+import\s+\(?([\w, ]+))", re.MULTILINE)
 TABLES = """\
 [build-system]
@@ -35,6 +35,9 @@ dependencies = {dependencies}
 
 [tool.setuptools.packages.find]
 include = ["torchgrade*"]
+
+[tool.setuptools.package-data]
+"torchgrade.progress" = ["*.json"]
 """
 
 
