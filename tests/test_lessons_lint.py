@@ -1,66 +1,20 @@
 """`torchgrade lesson lint`: every lesson is clean, and a lesson spoiled in one place fails one rule, which says why."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot  # noqa: F401  (once here, and not in every fork)
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from small_course import ROOT_CONFIG, write
-from small_lesson import cell_of
+from small_course import answer, graded
+from small_lesson import cell_of, hidden
+from spoiled_lesson import LESSON, added_test, appended, found, inserted, metadata, replaced, spoiled
 from torchgrade.cli import main
-from torchgrade.lessons import lint, machine, new
-from torchgrade.lessons.master import lesson_names, read_master, read_notebook
+from torchgrade.lessons import lint, machine
+from torchgrade.lessons.master import lesson_names, read_master
 from torchgrade.lessons.values import values_are_right
 
 ROOT = Path(__file__).parents[1]
-LESSON = "08_tiny"
-Change = Callable[[Any], None]
-
-
-def spoiled(root: Path, change: Change) -> Path:
-    """A course with a new lesson after `change`."""
-    (root / "nbgrader_config.py").write_text(f"load_subconfig({str(ROOT_CONFIG)!r})\n", encoding="utf8")
-    new.run(root, LESSON)
-    path = root / "source" / LESSON / f"{LESSON}.ipynb"
-    notebook = read_notebook(path)
-    change(notebook)
-    write(path, notebook)
-    return root
-
-
-def found(root: Path, change: Change) -> list[str]:
-    """What lint says about the cells; a new lesson is too small for the contract, so that is left out."""
-    master = read_master(spoiled(root, change), LESSON)
-    findings = [finding for finding in lint.findings(master) if finding.cell is not None]
-    return [finding.text(master).removeprefix(f"{master.path}: cell ") for finding in findings]
-
-
-def replaced(name: str, old: str, by: str) -> Change:
-    """Replace `old` in the cell with this grade_id or id, which must hold it."""
-
-    def change(notebook: Any) -> None:
-        cell = next(cell for cell in notebook.cells if cell.id == name)
-        assert old in cell.source
-        cell.source = cell.source.replace(old, by)
-
-    return change
-
-
-def metadata(name: str, **values: Any) -> Change:
-    return lambda notebook: cell_of(notebook, name).metadata.nbgrader.update(values)
-
-
-def appended(name: str, source: str) -> Change:
-    return lambda notebook: cell_of(notebook, name).update(source=f"{cell_of(notebook, name).source}\n{source}")
-
-
-def inserted(at: int, *sources: str) -> Change:
-    def change(notebook: Any) -> None:
-        notebook.cells[at:at] = [new_code_cell(source, id=f"new-{i}") for i, source in enumerate(sources)]
-
-    return change
 
 
 @pytest.mark.course
@@ -78,8 +32,31 @@ def untag(notebook: Any) -> None:
     del cell_of(notebook, "double_check").metadata["tags"]
 
 
+def another_answer(notebook: Any) -> None:
+    halve = answer("halve", "def halve(x):\n    ### BEGIN SOLUTION\n    return x / 2\n    ### END SOLUTION")
+    check_it = graded("halve_check", 1, "# Check 8.2\nfrom torchgrade import check")
+    values = graded("halve_values", 1, cell_of(notebook, "double_values").source.replace("double", "halve"))
+    test = cell_of(notebook, "double_values")
+    test.source = test.source.replace("return double(mine), mine", "return double(halve(double(mine))), mine")
+    for cell, name in ((halve, "halve"), (check_it, "halve_check"), (values, "halve_values")):
+        cell.id = name
+    notebook.cells[9:9] = [halve, check_it, values]
+
+
+def solution_shown(notebook: Any) -> None:
+    cell = cell_of(notebook, "double")
+    cell.source = cell.source.replace("return 2 * x", "whole = 2 * x.clone()  # ours\n    return whole.to(x.dtype)")
+    shown = new_code_cell("def shown(x):\n    whole = 2*x.clone()\n\n    return whole.to(x.dtype)", id="new-0")
+    notebook.cells.insert(2, shown)
+
+
 OUTSIDE = "### BEGIN SOLUTION\nFACTOR = 2\n### END SOLUTION\n\n\ndef double(x):\n    return FACTOR * x"
-PLOT = "import matplotlib.pyplot as plt\n\nfig, ax = plt.subplots()\nplots.finish(fig)"
+PLOT = """import matplotlib.pyplot as plt
+
+fig, ax = plt.subplots()
+ax.set(title='a', xlabel='b', ylabel='c')
+plots.finish(fig)"""
+CHECKED_PLOT = f"{PLOT}\nassert len(fig.axes) == 1"
 BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 SPOILED = {
     "no tag": (untag, "double_check: Run All stops at this test.", "raises-exception"),
@@ -165,6 +142,72 @@ SPOILED = {
         'because="..."',
     ),
     "a plot": (inserted(2, PLOT), "new-0: nothing checks what this plot claims", "Assert the claim"),
+    "a plot without a title": (
+        inserted(2, CHECKED_PLOT.replace("title='a', ", "")),
+        "new-0: this plot has no title",
+        "ax.set(title=...)",
+    ),
+    "axes without names": (
+        inserted(2, CHECKED_PLOT.replace("xlabel='b', ", "")),
+        "new-0: the axes of this plot have no names",
+        "xlabel",
+    ),
+    "no hidden cell": (
+        lambda notebook: notebook.cells.remove(cell_of(notebook, "double_values")),
+        "double: no hidden cell tests this answer",
+        "double_values",
+    ),
+    "code between answer and check": (
+        inserted(7, "1 + 1  # -> 2"),
+        "double: no visible check stands right after this answer",
+        "double_check",
+    ),
+    "a second visible check": (
+        added_test("double_more", "# Check 8.1, more.\nfrom torchgrade import check"),
+        "double_more: a second visible check of 'double'",
+        "Merge the two",
+    ),
+    "a visible check of 2 points": (
+        metadata("double_check", points=2),
+        "double_check: 2 points for a visible check",
+        "Give it 1 point",
+    ),
+    "a hidden cell of 4 points": (
+        metadata("double_values", points=4),
+        "double_values: 4 points for all or nothing",
+        "Split it",
+    ),
+    "another answer in a test": (
+        another_answer,
+        "double_values: line 11: it asks 'halve', the answer to another exercise",
+        "..._project",
+    ),
+    "a clock": (
+        replaced("double_values", "import torch", "import time\nimport torch\n\nstarted = time.monotonic()"),
+        "double_values: line 6: a test reads the clock (monotonic)",
+        "Count operations",
+    ),
+    "a guess without its end": (
+        replaced("cell-005", 'check.reveal("twice 21", twice.item())', ""),
+        "cell-004: this guess is never revealed",
+        "check.reveal",
+    ),
+    "a question without a mark scheme": (
+        replaced("in_your_words", "1 point: what an answer must say.\n1 point: the reason for it.\n", ""),
+        "in_your_words: this question has no mark scheme",
+        "### BEGIN MARK SCHEME",
+    ),
+    "what people are said to think": (
+        replaced("cell-010", "Say what", "Most students guess\n43. Say what"),
+        'cell-010: "Most students guess" is claimed without a source',
+        "it is tempting to",
+    ),
+    "an emoji": (replaced("cell-010", "Say what", "\u2728 Say what"), "cell-010: it holds the emoji", "in words"),
+    "the solution in an example": (
+        solution_shown,
+        "new-0: it shows lines of the solution of 'double' before students write it: 'whole = 2 * x . clone ( ) /",
+        "torch's operator",
+    ),
     "a wrong value": (
         replaced("cell-005", "# -> 42", "# -> 43"),
         "cell-005: line 3: the comment says 43, the value is 42",
@@ -199,6 +242,15 @@ ALLOWED = {
     "more hints, by symptom": replaced(
         "cell-006", "</details>", "</details>\n<details><summary>I get 4 for 2</summary>Good.</details>"
     ),
+    "a claim with its source": replaced(
+        "cell-010", "Say what", "[Some study](https://example.org) asked: most students guess 43. Say what"
+    ),
+    "a drawing without axes": inserted(
+        2, CHECKED_PLOT.replace("xlabel='b', ylabel='c'", "").replace("plots.f", "plots.blank(ax)\nplots.f")
+    ),
+    "a project that combines answers": added_test(
+        "double_project", hidden("check.close(check.run(lambda: double(double(1))), 4, 'twice twice')")
+    ),
     "a tolerance with its reason": replaced(
         "double_check", 'hint="Twice is not squared."', 'tolerance=(0.1, 0), because="it is rough"'
     ),
@@ -225,7 +277,7 @@ def test_a_small_lesson_breaks_the_contract_and_the_command_says_so(tmp_path, mo
     assert main(["lesson", "lint"]) == 1
     lines = capsys.readouterr().out.splitlines()
     path = tmp_path / "source" / LESSON / f"{LESSON}.ipynb"
-    assert f"{path}: the lesson: plots: 0, and the course promises 7." in lines[2]
+    assert any(line.startswith(f"{path}: the lesson: plots: 0, and the course promises 7.") for line in lines)
     assert lines[-1] == f"{LESSON}: {len(lines) - 1} findings"
 
 

@@ -1,14 +1,31 @@
 """`torchgrade lesson lint`: the rules of a good lesson that a machine can check, each a function of its own."""
 
-from torchgrade.lessons import rules_contract, rules_exercises, rules_graded, rules_names
+from torchgrade.lessons import (
+    rules_contract,
+    rules_exercises,
+    rules_graded,
+    rules_names,
+    rules_plots,
+    rules_prose,
+    rules_results,
+    rules_shape,
+    rules_split,
+    rules_spoilers,
+)
 from torchgrade.lessons.findings import Finding, Rule
 from torchgrade.lessons.master import Master
 from torchgrade.lessons.values import values_are_right
 
 RULES: tuple[Rule, ...] = (
     *rules_graded.RULES,
+    *rules_split.RULES,
+    *rules_results.RULES,
     *rules_exercises.RULES,
+    *rules_spoilers.RULES,
     *rules_names.RULES,
+    *rules_plots.RULES,
+    *rules_prose.RULES,
+    *rules_shape.RULES,
     *rules_contract.RULES,
     values_are_right,
 )
@@ -31,4 +48,7 @@ def run(masters: list[Master]) -> int:
         count = len(found)
         print(f"{master.name}: {'clean' if not count else '1 finding' if count == 1 else f'{count} findings'}")
         total += count
+    if (hours := rules_contract.hours_fit(masters)) is not None:
+        print(hours)
+        total += 1
     return 1 if total else 0

@@ -9,14 +9,16 @@ from torchgrade.lessons.master import Cell, Master, nbgrader
 
 EXERCISE = re.compile(r"### Exercise (\d+\.\d+)\b.*")
 HEADING = re.compile(r"#{1,3} ")
+FIND_THE_BUG = re.compile(r"\b(?:find the|a) bug\b", re.IGNORECASE)
 FENCE = re.compile(r"\s*(```|~~~)")
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise's number, the cell its header stands in, and its text, one line each, header included."""
+    """An exercise's number, its section's heading and its own, the cell that stands in, and its text line by line."""
 
     number: str
+    section: str
     cell: Cell
     lines: list[str]
 
@@ -25,6 +27,7 @@ def exercises(master: Master) -> list[Exercise]:
     """All exercises in order. The text of one goes on over cells of prose until a heading, an answer or a test."""
     found: list[Exercise] = []
     current: Exercise | None = None
+    section = ""
     for cell in master.notebook.cells:
         if cell.cell_type != "markdown":
             current = None if nbgrader(cell) else current
@@ -32,7 +35,8 @@ def exercises(master: Master) -> list[Exercise]:
         for line, is_code in _lines(cell.source):
             if not is_code and HEADING.match(line):
                 header = EXERCISE.match(line)
-                current = Exercise(header.group(1), cell, []) if header else None
+                section = line if not line.startswith("###") else section
+                current = Exercise(header.group(1), f"{section}\n{line}", cell, []) if header else None
                 found += [current] if current else []
             if current:
                 current.lines.append(line)

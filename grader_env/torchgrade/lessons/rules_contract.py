@@ -1,12 +1,11 @@
-"""Rules for the lesson as a whole: how much of everything it holds, and that no picture claims what nobody checks."""
+"""What the course promises in numbers: of each lesson, and of all fifteen together."""
 
-import ast
 from collections.abc import Iterator
 
 from torchgrade.lessons.bank import read_bank
 from torchgrade.lessons.findings import Finding
-from torchgrade.lessons.master import Cell, Master
-from torchgrade.lessons.outline import calls, tree_of
+from torchgrade.lessons.master import Master
+from torchgrade.lessons.outline import minutes
 from torchgrade.lessons.stats import stats
 
 # What the course promises of every lesson: (number in `torchgrade lesson stats`, at least, what to add).
@@ -17,9 +16,13 @@ CONTRACT = (
     ("exercises", 5, "exercises (### Exercise N.M · title)"),
     ("written", 1, "a written question with a model answer and a mark scheme"),
     ("predictions", 3, "guesses before the reveal (check.predict)"),
+    ("minutes", 1, "the minutes of each section, in a table under the title"),
     ("mistakes", 30, "wrong answers in mistakes.py"),
     ("accepted", 10, "other right answers in mistakes.py"),
 )
+
+LESSONS = 15
+HOURS = (40, 60)  # for all of them
 
 
 def holds_enough(master: Master) -> Iterator[Finding]:
@@ -29,19 +32,16 @@ def holds_enough(master: Master) -> Iterator[Finding]:
             yield Finding(None, f"{name}: {found[name]:g}, and the course promises {least}.", f"Add: {what}.")
 
 
-def plot_is_checked(master: Master) -> Iterator[Finding]:
-    cells = master.code_cells
-    for index, cell in enumerate(cells):
-        if calls(cell, "plots.finish") and not any(map(_asserts, cells[index : index + 2])):
-            yield Finding(
-                cell,
-                "nothing checks what this plot claims.",
-                "Assert the claim of its title here or in the next code cell.",
-            )
+def hours_fit(masters: list[Master]) -> str | None:
+    """What is wrong with the hours of the whole course, as one line; None as long as lessons are missing."""
+    hours = sum(map(minutes, masters)) / 60
+    least, most = HOURS
+    if len(masters) < LESSONS or least <= hours <= most:
+        return None
+    source = masters[0].folder.parent
+    long, short = (pick(masters, key=minutes).name for pick in (max, min))
+    remedy = f"Shorten lessons; the longest is {long}." if hours > most else f"Add to lessons; the shortest is {short}."
+    return f"{source}: all lessons: {hours:.1f} hours, and the course promises {least} to {most}. {remedy}"
 
 
-def _asserts(cell: Cell) -> bool:
-    return any(isinstance(node, ast.Assert) for node in ast.walk(tree_of(cell)))
-
-
-RULES = (holds_enough, plot_is_checked)
+RULES = (holds_enough,)
