@@ -65,8 +65,11 @@ def _stats(options: argparse.Namespace) -> int:
     from torchgrade.lessons.master import read_master
 
     course, names = _lessons(options.lessons)
-    masters = [read_master(course, name) for name in names]
-    return stats.run([(master, read_bank(master.bank_path)) for master in masters], as_json=options.json)
+    if options.write_summary and options.lessons:
+        raise CourseError("--write-summary counts all lessons.", remedy="Name none.")
+    lessons = [(master, read_bank(master.bank_path)) for master in (read_master(course, name) for name in names)]
+    summary_path = course / "COURSE_SUMMARY.md" if options.write_summary else None
+    return stats.run(lessons, as_json=options.json, summary_path=summary_path)
 
 
 def _ladder(options: argparse.Namespace) -> int:
@@ -153,9 +156,10 @@ def _parser() -> argparse.ArgumentParser:
         _add(tools, "lint", _lint, "check the rules of a good lesson, the values in its comments included")
     )
 
-    stats = _add(tools, "stats", _stats, "count what lessons hold: examples, plots, exercises, points, minutes")
+    stats = _add(tools, "stats", _stats, "count what lessons hold, and measure how long they run")
     _lessons_argument(stats)
     stats.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    stats.add_argument("--write-summary", action="store_true", help="write the counts into COURSE_SUMMARY.md instead")
 
     demo = _add(commands, "demo", _demo, "grade sample submissions and show what came out")
     demo.add_argument("--lesson", metavar="LESSON", help="the lesson to show (default: the first)")
