@@ -1,6 +1,6 @@
 # Everything here works in a fresh clone with Python 3.11+ and pip; no environment has to be activated.
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint release mistakes leaks lock clean help
+.PHONY: setup demo test soak lint release mistakes leaks lock clean help
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -15,6 +15,9 @@ demo: setup ## Grade sample submissions in build/demo and show what came out
 
 test: lint ## Run the linters and every test (ARGS="-k name" is passed on to pytest)
 	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+
+soak: setup ## Run the tests that are too slow for every run: more random values, other seeds (ARGS="-k name")
+	@$(BIN)/pytest -n auto --dist loadgroup -m soak $(ARGS)
 
 lint: setup ## Check style and types (ruff, mypy)
 	@$(BIN)/ruff check --quiet

@@ -24,6 +24,11 @@ class Outcome:
         return f"{self.verdict}: {self.text}" if self.text else self.verdict
 
 
+DOUBLE = """
+def double(x):
+    return x * 2
+"""
+
 Run = Callable[..., Outcome]  # (the student's cell, the test cell) -> Outcome
 
 _numbers = itertools.count()

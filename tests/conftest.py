@@ -1,13 +1,24 @@
-"""What every test run shares: one thread per process, and a table of where the time went."""
+"""What tests share: one thread per process, the two ways to run a test cell, and a table of where the time went."""
 
 import os
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 # Set before anything imports torch; the workers and the kernels they start inherit it.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+
+@pytest.fixture(params=["in_a_notebook", "judged"])
+def verdict(request: pytest.FixtureRequest) -> Callable[[str, str], str]:
+    """(student's cell, test cell with check and torch) -> the verdict, in a notebook as under a grader."""
+    import check_cells  # imports torch, which most tests do without
+
+    run = getattr(check_cells, request.param)
+    start = "from torchgrade import check\nimport torch\n"
+    return lambda answer, test: str(run(answer, start + check_cells.cell(test)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

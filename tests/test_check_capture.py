@@ -6,18 +6,8 @@ Each promise is kept in a student's notebook and where a grader keeps the studen
 import ast
 
 import pytest
-from check_cells import cell, in_a_notebook, judged
+from check_cells import DOUBLE
 from torchgrade.check.capture import bound_names
-
-DOUBLE = """
-    def double(x):
-        return x * 2
-"""
-
-
-@pytest.fixture(params=[in_a_notebook, judged])
-def verdict(request):
-    return lambda answer, test: str(request.param(answer, "from torchgrade import check\nimport torch\n" + cell(test)))
 
 
 def test_helper_functions_call_each_other_and_the_student(verdict):

@@ -4,22 +4,13 @@ Each promise is kept in a student's notebook and where a grader keeps the studen
 """
 
 import pytest
-from check_cells import cell, in_a_notebook, judged
+from check_cells import DOUBLE
 
-DOUBLE = """
-    def double(x):
-        return x * 2
-"""
 DOUBLE_IN_PLACE = """
     def double(x):
         x *= 2
         return x
 """
-
-
-@pytest.fixture(params=[in_a_notebook, judged])
-def verdict(request):
-    return lambda answer, test: str(request.param(answer, "from torchgrade import check\nimport torch\n" + cell(test)))
 
 
 def test_a_student_changing_an_input_in_place_does_not_change_the_tests_copy(verdict):

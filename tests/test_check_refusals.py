@@ -1,19 +1,8 @@
 """What a test cell cannot do with `check.run` is said in plain words, in a notebook as under a grader."""
 
 import pytest
-from check_cells import cell, in_a_notebook, judged
+from check_cells import DOUBLE
 from torchgrade import check
-
-DOUBLE = """
-def double(x):
-    return x * 2
-"""
-
-
-@pytest.fixture(params=[in_a_notebook, judged])
-def verdict(request):
-    return lambda answer, test: str(request.param(answer, "from torchgrade import check\nimport torch\n" + cell(test)))
-
 
 # What stops a test cell -> the class of the error and a piece of its text
 REFUSED = {

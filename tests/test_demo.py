@@ -4,8 +4,10 @@ import csv
 
 import pytest
 from small_course import LESSON, SECRET, fill, find, lesson, make_course, write
+from torchgrade.cli import main
 from torchgrade.demo import root as demo_root
 from torchgrade.demo import run
+from torchgrade.errors import CourseError
 
 pytestmark = pytest.mark.xdist_group("demo")
 STUDENTS = [f"student-{number:02}" for number in range(1, 7)]
@@ -47,40 +49,47 @@ def test_every_student_has_feedback_without_secrets(demo):
         assert SECRET not in html and "rubric word" not in html
 
 
-def one_line_and_exit_code_2(capsys, course, target, *lesson_name):
-    code = run(course, target, *lesson_name)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert code == 2 and len(lines) == 1 and lines[0].startswith("demo: ")
-    return lines[0]
+def refused(course, target, *lesson_name):
+    """What the demo says instead of running; the command prints it in one line and exits with 2."""
+    with pytest.raises(CourseError) as error:
+        run(course, target, *lesson_name)
+    return str(error.value)
 
 
-def test_an_unknown_lesson_is_named(tmp_path, capsys):
-    line = one_line_and_exit_code_2(capsys, make_course(tmp_path), tmp_path / "demo", "02_nothing")
+def test_an_unknown_lesson_is_named(tmp_path):
+    line = refused(make_course(tmp_path), tmp_path / "demo", "02_nothing")
     assert "02_nothing" in line and LESSON in line
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_course_without_lessons_is_named(tmp_path, capsys):
-    assert "no lesson yet" in one_line_and_exit_code_2(capsys, tmp_path, tmp_path / "demo")
+def test_the_command_says_it_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(make_course(tmp_path))
+    assert main(["demo", "--lesson", "02_nothing"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("torchgrade: ") and said.count("\n") == 1 and "02_nothing" in said
 
 
-def test_a_folder_of_something_else_is_not_touched(tmp_path, capsys):
+def test_a_course_without_lessons_is_named(tmp_path):
+    assert "no lesson yet" in refused(tmp_path, tmp_path / "demo")
+
+
+def test_a_folder_of_something_else_is_not_touched(tmp_path):
     (tmp_path / "thesis").mkdir()
-    assert "no earlier demo" in one_line_and_exit_code_2(capsys, make_course(tmp_path), tmp_path / "thesis")
+    assert "no earlier demo" in refused(make_course(tmp_path), tmp_path / "thesis")
     assert (tmp_path / "thesis").is_dir()
 
 
-def test_a_lesson_without_a_mistake_bank_is_named(tmp_path, capsys):
+def test_a_lesson_without_a_mistake_bank_is_named(tmp_path):
     (make_course(tmp_path) / "source" / LESSON / "mistakes.py").unlink()
-    assert "no mistake bank" in one_line_and_exit_code_2(capsys, tmp_path, tmp_path / "demo")
+    assert "no mistake bank" in refused(tmp_path, tmp_path / "demo")
 
 
 @pytest.mark.course
-def test_a_master_that_nbgrader_refuses_is_named(tmp_path, capsys):
+def test_a_master_that_nbgrader_refuses_is_named(tmp_path):
     notebook = lesson()
     find(notebook, "double").source += "\n### BEGIN HIDDEN TESTS\n1\n### END HIDDEN TESTS"
     write(make_course(tmp_path) / "source" / LESSON / f"{LESSON}.ipynb", notebook)
-    line = one_line_and_exit_code_2(capsys, tmp_path, tmp_path / "demo")
+    line = refused(tmp_path, tmp_path / "demo")
     assert "generate_assignment failed" in line and "nbgrader.log" in line
 
 

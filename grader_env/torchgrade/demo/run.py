@@ -29,17 +29,13 @@ Say = Callable[[str], None]
 def run(course: Path, target: Path, lesson: str | None = None) -> int:
     """Grade sample submissions of `lesson` (the first one if None) in the new course root `target`.
 
-    Returns 0 if the grades are what they must be, 1 if they are not, 2 if a step could not be done.
+    Returns 0 if the grades are what they must be, 1 if they are not. Raises CourseError if a step could not be done.
     """
     console = Console()
     if not console.is_terminal:
         console = Console(width=160, color_system=None)
-    try:
-        with _steps(console) as say:
-            handed_in, results = _grade(course.resolve(), target.resolve(), lesson, say)
-    except CourseError as error:
-        Console(stderr=True, soft_wrap=True).print(f"demo: {error}", markup=False, highlight=False)
-        return 2
+    with _steps(console) as say:
+        handed_in, results = _grade(course.resolve(), target.resolve(), lesson, say)
     console.print(_table(handed_in, results))
     if broken := _broken_promise(results):
         console.print(f"demo: {broken}", style="red", highlight=False)
