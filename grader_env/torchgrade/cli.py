@@ -94,6 +94,12 @@ def _fmt(options: argparse.Namespace) -> int:
     return fmt.run(course, lessons, check=options.check)
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from torchgrade.sandbox import doctor
+
+    return doctor.run()
+
+
 def _demo(options: argparse.Namespace) -> int:
     from torchgrade.demo import run
     from torchgrade.lessons.master import course_root
@@ -164,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     demo = _add(commands, "demo", _demo, "grade sample submissions and show what came out")
     demo.add_argument("--lesson", metavar="LESSON", help="the lesson to show (default: the first)")
     demo.add_argument("--target", type=Path, metavar="DIR", help="the course folder to make (default: build/demo)")
+
+    _add(commands, "doctor", _doctor, "try out how well this machine can isolate a submission")
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
     publish.add_argument(
