@@ -28,6 +28,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 minutes[report.nodeid.split("::")[0]] += report.duration / 60
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name.startswith("table of "):
+                    terminalreporter.section(name.removeprefix("table of "))
+                    terminalreporter.write_line(text)
     terminalreporter.section("minutes by part")
     for part, spent in minutes.most_common():
         terminalreporter.write_line(f"{spent:6.2f}  {part}")

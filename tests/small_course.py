@@ -96,7 +96,7 @@ def make_course(root: Path, config: Path | None = ROOT_CONFIG) -> Path:
     write(folder / f"{LESSON}.ipynb", lesson())
     (folder / "mistakes.py").write_text(MISTAKES, encoding="utf8")
     base = f"load_subconfig({str(config)!r})" if config else ""
-    text = f"c = get_config()\n{base}\nc.Execute.timeout = 3\nc.Execute.iopub_timeout = 2\n"
+    text = f"c = get_config()\n{base}\nc.Execute.timeout = 3\nc.RunCells.classic = ['{LESSON}']\n"
     (root / "nbgrader_config.py").write_text(text, encoding="utf8")
     return root
 

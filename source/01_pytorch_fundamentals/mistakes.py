@@ -18,12 +18,12 @@ def windows(x, size, step):
     return x.as_strided((len(x) // step, size), (step * x.stride(0), x.stride(0)))
 
 
-@mistake("windows", "the windows are copied one by one; they must share x's storage", see="1.1")
+@mistake("windows", "the windows are a copy; they must be views on x's storage", see="1.1")
 def windows(x, size, step):
     return torch.stack([x[i : i + size] for i in range(0, len(x) - size + 1, step)])
 
 
-@mistake("windows", "contiguous() makes a copy: overlapping windows can only be views", see="1.1")
+@mistake("windows", "the windows are a copy; they must be views on x's storage", see="1.1")
 def windows(x, size, step):
     return x.unfold(0, size, step).contiguous()
 
@@ -39,7 +39,7 @@ def windows(x, size, step):
     return x.as_strided((count, size), (step * x.stride(0), x.stride(0)), storage_offset=0)
 
 
-@mistake("windows", "indexing with a table of positions copies; a view needs strides", see="1.5")
+@mistake("windows", "the windows are a copy; they must be views on x's storage", see="1.1")
 def windows(x, size, step):
     starts = torch.arange(0, len(x) - size + 1, step)
     return x[starts[:, None] + torch.arange(size)]
@@ -172,12 +172,12 @@ def masked_mean(x, mask, dim, keepdim=False):
 # 1.4 pairwise_sq_dist
 
 
-@mistake("pairwise_sq_dist", "‖x‖² − 2x·y + ‖y‖² cancels far from the origin", see="1.4")
+@mistake("pairwise_sq_dist", "‖x‖² − 2x·y + ‖y‖² cancels far from the origin, clamped or not", see="1.4")
 def pairwise_sq_dist(x, y):
     return x.square().sum(-1)[:, None] - 2 * x @ y.T + y.square().sum(-1)
 
 
-@mistake("pairwise_sq_dist", "clamping removes the negative noise of the formula, not the noise", see="1.4")
+@mistake("pairwise_sq_dist", "‖x‖² − 2x·y + ‖y‖² cancels far from the origin, clamped or not", see="1.4")
 def pairwise_sq_dist(x, y):
     return (x.square().sum(-1)[:, None] - 2 * x @ y.T + y.square().sum(-1)).clamp(min=0)
 
@@ -349,11 +349,7 @@ def r_squared(x, y):
     return 1 - (y - predicted).square().mean() / y.var()
 
 
-@mistake(
-    "r_squared",
-    "a second name is not a copy: `x = x_in` and then `x -= ...` still changes the caller's data",
-    see="1.1",
-)
+@mistake("r_squared", "x is centered in place: the caller's data changes", see="1.1")
 def r_squared(x_in, y):
     x = x_in
     x -= x.mean()

@@ -1,100 +1,123 @@
-"""Run a submission. A loop, a crash or a dead kernel costs what it must, and the rest is graded."""
+"""nbgrader's Execute, replaced: cells run in a sandboxed kernel, and a judge outside decides about the graded ones."""
 
 import contextlib
+import functools
 import logging
-import math
-import os
-import subprocess
-import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import Execute
-from nbgrader.utils import is_grade
-from traitlets import Integer, default
+from nbgrader.utils import is_grade, is_solution
+from traitlets import Integer, List, Unicode
 from traitlets.log import get_logger
 
+from torchgrade.autograde.judging import judge_cells, start_judge
+from torchgrade.autograde.notebook_run import NotebookRun, Step
 from torchgrade.autograde.outcome import Stopped, errors
-from torchgrade.lessons.master import DEMO, nbgrader
+from torchgrade.autograde.work_folder import files_in
+from torchgrade.kernels.kernel import Message
+from torchgrade.lessons.master import is_demo, nbgrader
+from torchgrade.sandbox import Limits, require_tier
 
-# With more threads the same small training takes many times longer on a busy machine.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-# nbclient reports a stopped cell without saying whose and which; `_tell` says both.
+# nbclient reports on its own what `_tell` says better: whose cell, and which.
 SILENT = logging.getLogger(__name__)
 SILENT.disabled = True
 
 
 class RunCells(Execute):
-    """nbgrader's Execute (and its options), which survives what a submission does to its kernel.
+    """Runs a submission, whatever it does, and writes a verdict into each of its graded cells.
 
-    Demonstrations are skipped: `Repair` leaves the tag only on cells that the master tags.
+    `timeout` (seconds for one cell) is nbgrader's option. Demonstrations are skipped: `Repair` leaves the tag only on
+    cells that the master tags.
     """
 
     notebook_timeout = Integer(600, help="Seconds for all cells of a notebook together.").tag(config=True)
-
-    @default("skip_cells_with_tag")
-    def _skip_demonstrations(self) -> str:
-        return DEMO
-
-    @default("shutdown_kernel")
-    def _shutdown_at_once(self) -> str:
-        return "immediate"
-
-    @default("iopub_timeout")
-    def _wait_for_outputs(self) -> int:
-        return 10
+    memory = Integer(4 << 30, help="Bytes of memory for all processes of a submission together.").tag(config=True)
+    processes = Integer(64, help="Processes and threads of a submission.").tag(config=True)
+    minimum_tier = Unicode("T2", help="Refuse to grade where `torchgrade doctor` reports less.").tag(config=True)
+    classic = List(
+        Unicode(),
+        help="Assignments whose tests name the student's functions directly, as nbgrader's own examples do. Their "
+        "graded cells run in the student's kernel, in the sandbox, where a student's code can forge their result.",
+    ).tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any = None, km: Any = None) -> tuple[Any, Any]:
         self.log = SILENT
-        self._student = resources["nbgrader"]["student"]
-        self._over: Stopped | None = None  # why no cell runs any more
-        self._deadline = time.monotonic() + self.notebook_timeout
-        self.timeout_func = self._seconds_for
-        self.error_on_timeout = Stopped.CellTimeout.reply
-        return super().preprocess(nb, resources, km)
+        self.nb, self.resources = nb, resources
+        self.reset_execution_trackers()
+        self.clear_before_next_output = self.record_timing = False
+        require_tier(self.minimum_tier)
+        facts = resources["nbgrader"]
+        self._student, lesson = facts["student"], facts["assignment"]
+        judged, course = lesson not in self.classic, Path(CourseDirectory(parent=self).root)
+        if judged:
+            start_judge(course, lesson)
+        else:
+            _warn_once(lesson)
+        steps = {
+            index: Step(cell.source, judged and _is_test(cell), on_output=self._collector(index))
+            for index, cell in enumerate(nb.cells)
+            if cell.cell_type == "code" and cell.source.strip() and not is_demo(cell)
+        }
+        with self._run(list(steps.values()), Path(resources["metadata"]["path"])) as run:
+            for index, step in steps.items():
+                if not step.judged:
+                    nb.cells[index].outputs = []
+            run.run()
+            for index, step in steps.items():
+                self._finish(nb.cells[index], step)
+            if judged:
+                asked = [(nb.cells[index], step.connection) for index, step in steps.items() if step.connection]
+                judge_cells(course, lesson, asked, cell_seconds=self._cell_seconds, seconds=self.notebook_timeout)
+        return nb, resources
 
-    @contextlib.contextmanager
-    def setup_kernel(self, **kwargs: Any) -> Iterator[None]:
-        """The kernel's own prints (not its cells') would reach the grader's terminal."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with super().setup_kernel(env={**os.environ, **ONE_THREAD}, **quiet, **kwargs):
-            yield
+    @property
+    def _cell_seconds(self) -> int:
+        return int(self.timeout or self.notebook_timeout)
 
-    def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
-        if self._over is None and time.monotonic() > self._deadline:
-            self._give_up(Stopped.NoTimeLeft, Stopped.NoTimeLeft, cell)
-        if self._over is not None:
-            if cell.cell_type == "code" and is_grade(cell):
-                cell.outputs = [self._over.output]
-            return cell, resources
-        try:
-            return super().preprocess_cell(cell, resources, index)
-        except DeadKernelError:
-            cell.outputs.append(Stopped.KernelDied.output)
-            self._give_up(Stopped.KernelDied, Stopped.KernelGone, cell)
-        except CellTimeoutError:  # the kernel does not answer to an interrupt either
-            cell.outputs.append(Stopped.CellTimeout.output)
-            self._give_up(Stopped.CellTimeout, Stopped.KernelStuck, cell)
-        return cell, resources
+    def _run(self, steps: list[Step], folder: Path) -> NotebookRun:
+        files, refused = files_in(folder)
+        if refused:
+            get_logger().warning("%s: not taken along: %s.", self._student, ", ".join(refused[:5]))
+        return NotebookRun(
+            steps,
+            cell_seconds=self._cell_seconds,
+            notebook_seconds=self.notebook_timeout,
+            files=files,
+            limits=Limits(memory=self.memory, processes=self.processes),
+        )
 
-    def on_cell_executed(self, **kwargs: Any) -> None:
-        super().on_cell_executed(**kwargs)
-        cell = kwargs["cell"]
-        if Stopped.CellTimeout.is_in(cell):  # and not the KeyboardInterrupt that stopped it
-            noise = [error for error in errors(cell) if error.ename != Stopped.CellTimeout.name]
+    def _collector(self, index: int) -> Any:
+        """Put a message of the kernel among the outputs of cell `index`; from one without sense an error remains."""
+
+        def collect(message: Message) -> None:
+            message["msg_type"] = message["header"].get("msg_type", "")
+            with contextlib.suppress(CellExecutionComplete):
+                try:
+                    self.process_message(message, self.nb.cells[index], index)
+                except (AttributeError, KeyError, TypeError, ValueError):  # the student's process may send anything
+                    self.nb.cells[index].outputs.append(Stopped.BadOutput.output)
+
+        return collect
+
+    def _finish(self, cell: Any, step: Step) -> None:
+        if step.stopped is None:
+            return
+        if not step.judged:
+            noise = [error for error in errors(cell) if error.ename == "KeyboardInterrupt"]  # by which it was stopped
             cell.outputs = [output for output in cell.outputs if output not in noise]
-            self._tell(Stopped.CellTimeout.value, cell)
+        cell.outputs = [*cell.outputs, step.stopped.output] if not step.judged else [step.stopped.output]
+        if step.stopped is not Stopped.KernelGone:
+            name = nbgrader(cell).get("grade_id") or "without a name"
+            get_logger().warning("%s, cell %s: %s.", self._student, name, step.stopped.value)
 
-    def _seconds_for(self, source: Any) -> int:
-        left = max(1, math.ceil(self._deadline - time.monotonic()))
-        return min(self.timeout, left) if self.timeout else left
 
-    def _give_up(self, reason: Stopped, reason_from_now_on: Stopped, cell: Any) -> None:
-        self._over = reason_from_now_on
-        self._tell(f"{reason.value}; the graded cells after it are not run", cell)
+@functools.cache
+def _warn_once(lesson: str) -> None:
+    get_logger().warning("%s: CLASSIC MODE: its tests run in the students' kernels; points can be forged.", lesson)
 
-    def _tell(self, what: str, cell: Any) -> None:
-        name = nbgrader(cell).get("grade_id") or "without a name"
-        get_logger().warning("%s, cell %s: %s.", self._student, name, what)
+
+def _is_test(cell: Any) -> bool:
+    return is_grade(cell) and not is_solution(cell)

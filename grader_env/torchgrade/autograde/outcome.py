@@ -17,7 +17,10 @@ class Stopped(Enum):
     KernelDied = "the kernel died in this cell"
     KernelGone = "not run, because the kernel died in an earlier cell"
     KernelStuck = "not run, because an earlier cell could not be stopped"
+    OutOfMemory = "used too much memory and was stopped"
+    TooMuchOutput = "printed too much and was stopped"
     NoTimeLeft = "not run, because the whole notebook took too long"
+    BadOutput = "gave an output that could not be read"
     NotRun = "not run while grading"
 
     @property

@@ -1,10 +1,11 @@
-"""Points: a graded cell either passed or stopped with an error; what it printed is never a score."""
+"""Points: what the judge decided; in classic mode, whether a graded cell stopped with an error."""
 
 from typing import Any
 
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import is_grade, is_solution
 
+from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.outcome import Stopped, stopped
 
 
@@ -26,10 +27,14 @@ class OnlyErrorsCount(NbGraderPreprocessor):
 
 
 class SaveGrades(SaveAutoGrades):
-    """A test that nobody ran (`nbgrader autograde --no-execute`) waits for a person; stock gives it full points."""
+    """What no machine has decided waits for a person: a test that nobody ran, a doubtful one, a fault of the grader.
+
+    Stock nbgrader gives the first full points and cannot express the others.
+    """
 
     def _add_score(self, cell: Any, resources: Any) -> None:
-        if stopped(cell) is not Stopped.NotRun:
+        verdict = verdict_of(cell)
+        if not (verdict.needs_person if verdict else stopped(cell) is Stopped.NotRun):
             super()._add_score(cell, resources)
             return
         grade = self.gradebook.find_grade(

@@ -7,9 +7,11 @@ from typing import Any
 
 from nbgrader.utils import compute_checksum
 
+from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.outcome import Stopped, errors
 from torchgrade.autograde.repair import NOTE
 from torchgrade.demo.grading import Grading
+from torchgrade.judge.verdict import Kind
 from torchgrade.lessons.master import Master, nbgrader, read_notebook
 
 
@@ -54,10 +56,15 @@ def _verdict(lesson: Master, cells: dict[str, Any], failed: list[str]) -> str:
         return "nothing answered yet"
     exercises = exercise_names(lesson)
     passed = f"{len(lesson.graded) - len(failed)} of {len(lesson.graded)} checks passed"
-    late = next((grade_id for grade_id, cell in cells.items() if Stopped.CellTimeout.is_in(cell)), None)
+    late = next((grade_id for grade_id, cell in cells.items() if _was_late(cell)), None)
     if late is not None:
         return f"{passed}, a cell did not finish in time ({exercises[late]})"
     return f"{passed}, first to fix: {exercises[failed[0]]}"
+
+
+def _was_late(cell: Any) -> bool:
+    decided = verdict_of(cell)
+    return Stopped.CellTimeout.is_in(cell) or (decided is not None and decided.kind is Kind.TIME)
 
 
 def _is_unanswered(cell: Any) -> bool:

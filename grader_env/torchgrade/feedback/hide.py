@@ -12,8 +12,9 @@ from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
 from traitlets import default
 
+from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
-from torchgrade.autograde.outcome import Stopped
+from torchgrade.autograde.outcome import Stopped, errors
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
 from torchgrade.lessons.master import without_regions
 
@@ -27,13 +28,13 @@ class FeedbackPreprocessor(Preprocessor):
 
 
 class HideTests(FeedbackPreprocessor):
-    """A cell with hidden tests shows what the student was given, and one line of `vocabulary`."""
+    """A graded cell shows what the student was given and how it ended; one with hidden tests not even their words."""
 
     def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
         has_hidden = HIDDEN[0] in cell.source
         cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
-        if has_hidden and cell.cell_type == "code":
-            cell.outputs = [_line(f"Hidden checks: {verdict(cell)}.")]
+        if cell.cell_type == "code" and (has_hidden or verdict_of(cell)):
+            cell.outputs = _how_it_ended(cell, has_hidden)
         return cell, resources
 
 
@@ -49,6 +50,14 @@ class ShortErrors(FeedbackPreprocessor):
         if is_grade(cell) and not is_solution(cell) and not cell.outputs:
             cell.outputs = [_line(f"Checks: {PASSED}.")]
         return cell, resources
+
+
+def _how_it_ended(cell: Any, has_hidden: bool) -> list[Any]:
+    decided = verdict_of(cell)
+    said = [] if has_hidden else errors(cell)
+    if not said:
+        said = [_line(f"{'Hidden checks' if has_hidden else 'Checks'}: {verdict(cell)}.")]
+    return [*said, _line(decided.diagnosis.sentence)] if decided and decided.diagnosis else said
 
 
 def _short(error: Any) -> list[str]:

@@ -4,13 +4,17 @@ import builtins
 from collections.abc import Iterator
 from typing import Any
 
+from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.outcome import errors, stopped
+from torchgrade.judge.verdict import Kind
 
 PASSED = "passed"
 
 
 def verdict(cell: Any) -> str:
     """One phrase for an executed test cell. No text of the cell, its error or the student is in it."""
+    if (decided := verdict_of(cell)) is not None and decided.kind is not Kind.FAILED:
+        return decided.kind.phrase
     if (reason := stopped(cell)) is not None:
         return reason.value
     found = errors(cell)

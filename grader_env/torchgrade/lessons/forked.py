@@ -104,7 +104,7 @@ def _run(
 ) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    _end_with(parent)
+    end_with_parent(parent)
     random.setstate(state)
     faulthandler.disable()  # a crash is reported as one, not printed
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
@@ -113,7 +113,7 @@ def _run(
     work(writer.send)
 
 
-def _end_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Have the kernel end this process when its parent ends. Where there is no such call, the clock does it later."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

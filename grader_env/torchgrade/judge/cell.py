@@ -1,0 +1,114 @@
+"""Judge one graded cell: run it here, with the student at the other end of a socket, and decide who is to blame."""
+
+import contextlib
+import io
+import random
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import numpy as np
+import torch
+
+from torchgrade.check import student
+from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable
+from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
+from torchgrade.judge.verdict import Kind, Verdict
+from torchgrade.lessons.solved import first_line, run_source
+
+SECONDS = 30.0  # for the questions of one cell together
+OWN_SECONDS = 10.0  # beyond that, for what the cell computes by itself from the answers
+
+SEED = 20  # of the cell's own random numbers
+
+NOT_COMPARABLE = "Your result could not be compared ({}). Does it have the type and shape that the exercise asks for?"
+
+
+class TookTooLong(Exception):
+    """The cell itself, not the student, ran out of time."""
+
+
+def judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) -> Verdict:
+    """The verdict on one cell.
+
+    Whatever stops it other than a failed check: if the same cell passes with the author's solution, the student's
+    result tripped it; if not, the grader is at fault, and the student's points wait for a person.
+    """
+    started = time.monotonic()
+    error = run_cell(source, grade_id, who)
+    seconds = round(time.monotonic() - started, 3)
+    if error is None:
+        return Verdict(grade_id, Kind.PASSED, seconds=seconds)
+    if isinstance(error, CheckFailed):
+        kind = Kind.NO_ANSWER if isinstance(error, NotAnswered) else Kind.FAILED
+        return Verdict(grade_id, kind, str(error), type(error).__name__, seconds=seconds)
+    if isinstance(error, NoAnswer):
+        return Verdict(grade_id, _kind_of(error), _sentence(error), type(error).__name__, seconds=seconds)
+    what = f"{type(error).__name__}: {first_line(error)}"
+    if fault := fault_of_grader(grade_id, source, lesson):
+        return Verdict(grade_id, Kind.GRADER_ERROR, detail=f"{what}\n{fault}", failure="GraderError", seconds=seconds)
+    return not_comparable(grade_id, type(error).__name__, detail=what, seconds=seconds)
+
+
+def not_comparable(grade_id: str, why: str, *, detail: str = "", seconds: float = 0.0) -> Verdict:
+    message = NOT_COMPARABLE.format(why)
+    return Verdict(grade_id, Kind.FAILED, message, NotComparable.__name__, detail, seconds=seconds)
+
+
+def fault_of_grader(grade_id: str, source: str, lesson: SolvedLesson) -> str:
+    """What goes wrong when the author's solution takes this cell; empty if it passes."""
+    if not lesson.knows(grade_id):
+        return "The master no longer has this cell: was it changed after the release? Generate the assignment again."
+    with lesson.student_at(grade_id, deadline=seconds_from_now(SECONDS)) as author:
+        error = run_cell(source, grade_id, author)
+    if error is None:
+        return ""
+    words = f"With the author's solution: {type(error).__name__}: {first_line(error)}."
+    if isinstance(error, NameError):
+        words += (
+            " The cell reaches a name outside check.run. If its tests are meant to name the student's functions"
+            " directly, list the assignment in c.RunCells.classic."
+        )
+    return words
+
+
+def run_cell(source: str, grade_id: str, who: student.Student) -> BaseException | None:
+    """What the cell stops with; None if it runs to its end. What it prints goes nowhere.
+
+    It draws the same random numbers every time: a submission gets one result, and two students are asked the same.
+    """
+    torch.manual_seed(SEED)
+    random.seed(SEED)
+    np.random.seed(SEED)
+    try:
+        with _time_limit(SECONDS + OWN_SECONDS), contextlib.redirect_stdout(io.StringIO()), student.answering(who):
+            run_source(source, f"<graded cell {grade_id}>", {"__name__": "__main__"})
+    except (Exception, SystemExit) as error:
+        return error
+    return None
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TookTooLong(f"the cell itself took more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _kind_of(error: NoAnswer) -> Kind:
+    if isinstance(error, TimeOut):
+        return Kind.TIME
+    return Kind.UNREADABLE if isinstance(error, Garbled) else Kind.CRASHED
+
+
+def _sentence(error: NoAnswer) -> str:
+    return f"The process that runs your code {error}."

@@ -1,0 +1,47 @@
+"""A copy of the student's process at one place of the notebook, which waits for the judge's questions."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from torchgrade.judge import agent
+
+
+def take(connection: int, namespace: dict[str, Any], others: Iterable[int]) -> None:
+    """Fork; the copy answers on the descriptor `connection` from `namespace` and never returns.
+
+    It closes `others`, on which later copies will answer: the judge must see when one of those is gone. What the copy
+    prints goes nowhere. It outlives this process, and a signal for this process does not reach it.
+    Raises OSError if there is no room for another process; the judge then finds the connection closed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads, which is the point
+            child = os.fork()
+    finally:
+        if "child" not in locals() or child:
+            os.close(connection)
+    if child:
+        return
+    try:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for other in others:
+            os.close(other)
+        _silence()
+        with contextlib.suppress(OSError):
+            agent.serve(socket.socket(fileno=connection), namespace)
+    finally:
+        os._exit(0)
+
+
+def _silence() -> None:
+    nowhere = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+    sys.stdout = sys.stderr = nowhere
+    for descriptor in (1, 2):
+        os.dup2(nowhere.fileno(), descriptor)

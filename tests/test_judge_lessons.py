@@ -1,0 +1,71 @@
+"""Every lesson under the judge: full marks for the solution, the same verdicts as in one process, mistakes named."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from torchgrade.judge import cell
+from torchgrade.judge.diagnosis import diagnose
+from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.verdict import Kind
+from torchgrade.lessons.bank import read_bank
+from torchgrade.lessons.master import lesson_names, read_master
+from torchgrade.lessons.trials import try_variants
+
+ROOT = Path(__file__).parents[1]
+NAMED = 0.95  # of the mistakes
+
+pytestmark = pytest.mark.course
+
+
+@pytest.fixture(scope="module", params=lesson_names(ROOT))
+def solved(request):
+    """The lesson, its bank, and the process in which its solution has run."""
+    before = os.getcwd()
+    master = read_master(ROOT, request.param)
+    lesson = SolvedLesson(master)
+    yield master, read_bank(master.bank_path), lesson
+    lesson.close()
+    os.chdir(before)
+
+
+def judged(lesson, master, grade_id, answer=None):
+    """(verdict, what the student was heard to say) on one cell."""
+    source = master.graded[grade_id].source
+    with lesson.student_at(grade_id, answer, deadline=seconds_from_now(60)) as who:
+        return cell.judge(grade_id, source, who, lesson), who.heard
+
+
+def test_the_solution_passes_every_cell(solved):
+    master, _, lesson = solved
+    kinds = {grade_id: judged(lesson, master, grade_id)[0].kind for grade_id in master.graded}
+    assert set(kinds.values()) == {Kind.PASSED}, kinds
+
+
+def test_the_judge_agrees_with_one_process_and_names_the_mistakes(solved, record_property):
+    master, bank, lesson = solved
+    unnamed = []
+    for trial in try_variants(master, bank):
+        variant = trial.variant
+        answer = f"{bank.prelude}\n{variant.source}"
+        own = [grade_id for grade_id in master.graded if master.exercise_of(grade_id) == variant.exercise]
+        found = {grade_id: judged(lesson, master, grade_id, answer) for grade_id in own}
+        failing = {grade_id for grade_id, (verdict, _) in found.items() if verdict.kind is not Kind.PASSED}
+        where = f"{bank.path}:{variant.line}"
+        assert failing == {failure.cell for failure in trial.failures} & set(own), where
+        assert not any(verdict.needs_person for verdict, _ in found.values()), where
+        names = defaultdict(list)
+        for grade_id in failing:
+            verdict, heard = found[grade_id]
+            source = master.graded[grade_id].source
+            diagnosis = diagnose(grade_id, variant.exercise, source, heard, verdict.message, lesson, bank)
+            if diagnosis:
+                names[diagnosis.misconception].append(grade_id)
+        assert set(names) <= {variant.text}, f"{where}: taken for another mistake: {dict(names)}"
+        if variant.is_mistake and not names:
+            unnamed.append(f"{where}: {variant.text}")
+    rate = 1 - len(unnamed) / len(bank.mistakes)
+    said = [f"{master.name}: {rate:.0%} of {len(bank.mistakes)} mistakes named in the feedback", *unnamed]
+    record_property(f"table of diagnosis, {master.name}", "\n  ".join(said))
+    assert rate >= NAMED
