@@ -45,18 +45,25 @@ def ladder(
 
 
 def _line(label: str, row: Row) -> str:
-    speed = f"{row.characters_per_second:,.0f}"
+    speed = f"{row.characters_per_second:,.0f}" if row.seconds >= 1 else ""
     return f"{label:<30}{row.parameters:>11,}{row.bits:>7.2f}{row.seconds:>8.1f}{speed:>14}{row.memory / 1024:>7.0f}"
 
 
 def _draw(rows: list[Row], title: str) -> None:
-    labels = [f"{row.lesson} {row.name} ({row.seconds:.0f} s)" for row in rows[:-1]]
-    labels.append(f"{rows[-1].lesson} yours ({rows[-1].seconds:.0f} s)")
-    fig, ax = plt.subplots(figsize=(7, 0.9 + 0.34 * len(rows)))
+    labels = [f"{row.lesson} {row.name}{_cost(row)}" for row in rows[:-1]]
+    labels.append(f"{rows[-1].lesson} yours{_cost(rows[-1])}")
+    fig, ax = plt.subplots(figsize=(7.5, 0.9 + 0.34 * len(rows)))
     bars = ax.barh(labels, [row.bits for row in rows], color=[*[plots.BLUE] * (len(rows) - 1), plots.ORANGE])
     ax.bar_label(bars, fmt="%.2f", padding=3)
-    ax.set(title=title, xlabel="bits per held-out character (lower is better; in brackets CPU-seconds of training)")
+    ax.set(title=title, xlabel="bits per held-out character (in brackets: time of training)")
     ax.set_xlim(0, 1.12 * max(row.bits for row in rows))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
     plots.finish(fig)
+
+
+def _cost(row: Row) -> str:
+    """The time of training, where there was any to speak of."""
+    if row.seconds < 1:
+        return ""
+    return f" ({row.seconds:.0f} s)" if row.seconds < 90 else f" ({row.seconds / 60:.0f} min)"
