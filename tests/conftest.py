@@ -1,6 +1,7 @@
 """What tests share: one thread per process, the two ways to run a test cell, and a table of where the time went."""
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import pytest
 # Set before anything imports torch; the workers and the kernels they start inherit it.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+# A lesson run by a test keeps its progress away from the home of whoever runs it.
+os.environ.setdefault("TORCHGRADE_HOME", tempfile.mkdtemp(prefix="tg-home-"))
 
 
 @pytest.fixture(params=["in_a_notebook", "judged"])

@@ -16,7 +16,7 @@ def text():
 
 @pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
 def test_no_model_looks_ahead(rung, text):
-    model = rung.build(text[0], text[2])
+    model = rung.build(text[0], text[2]).eval()
     ids = text[1][:CONTEXT][None]
     changed = ids.clone()
     changed[0, 40] = (changed[0, 40] + 1) % text[2]
@@ -32,7 +32,7 @@ def test_a_uniform_guess_costs_the_logarithm_of_the_alphabet(text):
 
 def test_training_lowers_the_bits(text):
     rung = next(rung for rung in RUNGS if rung.learning_rate)
-    assert climb(rung, 1.0).bits < 4.5
+    assert climb(rung, 6.0).bits < 4.5
 
 
 def test_rows_are_written_one_by_one_in_the_order_of_the_lessons(tmp_path, monkeypatch):

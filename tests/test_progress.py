@@ -1,7 +1,6 @@
 """A student's progress: what the hook sees, what the record keeps, and that neither ever stops a notebook."""
 
 import json
-import os
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -110,12 +109,17 @@ def test_reference_rows_of_trained_models_share_one_budget():
     assert trained and all(600 <= seconds < 606 for seconds in trained)
 
 
-def test_a_record_is_replaced_in_one_step(home, monkeypatch):
+def test_a_record_is_replaced_in_one_step(monkeypatch, capsys):
     record.write({"lessons": {"01": {}}, "rungs": []})
-    monkeypatch.setattr(
-        json, "dump", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
-    record.write({"lessons": {}, "rungs": []})
-    monkeypatch.undo()
-    os.environ["TORCHGRADE_HOME"] = str(home)
-    assert record.read()["lessons"] == {"01": {}}
+    with monkeypatch.context() as full:
+        full.setattr(json, "dump", lambda *args, **kwargs: (_ for _ in ()).throw(OSError(28, "No space left")))
+        record.write({"lessons": {}, "rungs": []})
+    assert record.read()["lessons"] == {"01": {}} and "No space left" in capsys.readouterr().out
+
+
+def test_an_entry_that_says_nothing_does_not_stop_the_footer(capsys):
+    record.write({"lessons": {"01": {}, "02": 3}, "rungs": [7]})
+    ran("# Check 7.1")
+    progress.footer()
+    climbed()
+    assert "  07  ■■■■■■■■■■" in capsys.readouterr().out

@@ -33,7 +33,9 @@ def footer() -> None:
 def _show_lessons(known: record.Record) -> None:
     print("\nYour lessons so far:")
     for lesson, one in sorted(known["lessons"].items()):
-        filled = round(10 * one["passed"] / max(one["checks"], 1))
-        state = "done" if one["passed"] == one["checks"] else "revisit"
-        bar, share = "■" * filled + "□" * (10 - filled), f"{one['passed']}/{one['checks']}"
-        print(f"  {lesson}  {bar}  {share:>5}  {state}  {one['date']}")
+        if not isinstance(one, dict) or not one.get("checks"):
+            continue
+        passed, checks = one.get("passed", 0), one["checks"]
+        filled = round(10 * passed / checks)
+        bar, state = "■" * filled + "□" * (10 - filled), "done" if passed == checks else "revisit"
+        print(f"  {lesson}  {bar}  {f'{passed}/{checks}':>5}  {state}  {one.get('date', '')}")

@@ -32,7 +32,8 @@ def ladder(
     """
     own = Row(lesson, name, parameters, bits, seconds, characters_per_second, memory)
     known = record.read()
-    known["rungs"] = [row for row in known["rungs"] if (row.get("lesson"), row.get("name")) != (lesson, name)]
+    others = (row for row in known["rungs"] if isinstance(row, dict))
+    known["rungs"] = [row for row in others if (row.get("lesson"), row.get("name")) != (lesson, name)]
     known["rungs"].append(asdict(own))
     record.write(known)
     rows = [row for row in reference_rows() if row.lesson <= lesson]
