@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from pathlib import Path
 from torchgrade.errors import CourseError
 from torchgrade.judge import agent
 from torchgrade.judge.remote import RemoteStudent
-from torchgrade.lessons.forked import end_with_parent
+from torchgrade.lessons.forked import end_with_parent, silence
 from torchgrade.lessons.master import Cell, Master, is_demo, nbgrader
 from torchgrade.lessons.solved import Namespace, first_line, new_lesson, run_source
 
@@ -109,7 +108,7 @@ class SolvedLesson:
         try:
             end_with_parent(parent)
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the copies
-            _silence()
+            silence()
             ours.close()
             for other in self._bookmarks.values():
                 other.close()
@@ -147,13 +146,6 @@ class SolvedLesson:
         """The lesson's files, in a place where its cells may write."""
         copy = tempfile.mkdtemp(dir=self._folder.name)
         return Path(shutil.copytree(folder, copy, ignore=IGNORED, dirs_exist_ok=True))
-
-
-def _silence() -> None:
-    nowhere = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
-    sys.stdout = sys.stderr = nowhere
-    for descriptor in (1, 2):
-        os.dup2(nowhere.fileno(), descriptor)
 
 
 def seconds_from_now(seconds: float) -> float:

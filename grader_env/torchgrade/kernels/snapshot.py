@@ -4,12 +4,12 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
 from torchgrade.judge import agent
+from torchgrade.lessons.forked import silence
 
 
 def take(connection: int, namespace: dict[str, Any], others: Iterable[int]) -> None:
@@ -19,29 +19,23 @@ def take(connection: int, namespace: dict[str, Any], others: Iterable[int]) -> N
     prints goes nowhere. It outlives this process, and a signal for this process does not reach it.
     Raises OSError if there is no room for another process; the judge then finds the connection closed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads, which is the point
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads, which is the point
+        try:
             child = os.fork()
-    finally:
-        if "child" not in locals() or child:
+        except OSError:
             os.close(connection)
+            raise
     if child:
+        os.close(connection)
         return
     try:
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for other in others:
             os.close(other)
-        _silence()
+        silence()
         with contextlib.suppress(OSError):
             agent.serve(socket.socket(fileno=connection), namespace)
     finally:
         os._exit(0)
-
-
-def _silence() -> None:
-    nowhere = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
-    sys.stdout = sys.stderr = nowhere
-    for descriptor in (1, 2):
-        os.dup2(nowhere.fileno(), descriptor)

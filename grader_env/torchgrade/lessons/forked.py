@@ -107,10 +107,15 @@ def _run(
     end_with_parent(parent)
     random.setstate(state)
     faulthandler.disable()  # a crash is reported as one, not printed
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+    silence()
+    work(writer.send)
+
+
+def silence() -> None:
+    """Have nothing that this process prints go anywhere, until it ends."""
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     os.dup2(sys.stdout.fileno(), 1)
     os.dup2(sys.stdout.fileno(), 2)
-    work(writer.send)
 
 
 def end_with_parent(parent: int) -> None:

@@ -43,8 +43,8 @@ def write(path: Path, rows: dict[str, dict[str, Any]]) -> None:
 
 def _table(rows: dict[str, dict[str, Any]]) -> str:
     columns = [*COLUMNS.values()]
-    total = {column: round(sum(row[column] for row in rows.values()), 1) for column in columns}
+    total = {column: sum(row[column] for row in rows.values()) for column in columns}
     lines = [("lesson", *COLUMNS), ("---", *["---:"] * len(columns))]
-    lines += [(name[:2], *(f"{row[column]:g}" for column in columns)) for name, row in rows.items()]
-    lines += [("**all**", *(f"**{total[column]:g}**" for column in columns))]
+    lines += [(name[:2], *(f"{row[column]:.0f}" for column in columns)) for name, row in rows.items()]
+    lines += [("**all**", *(f"**{total[column]:.0f}**" for column in columns))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
