@@ -95,7 +95,7 @@ def _fmt(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from torchgrade.sandbox import doctor
+    from torchgrade.kernels import doctor
 
     return doctor.run()
 

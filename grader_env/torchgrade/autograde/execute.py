@@ -18,6 +18,7 @@ from torchgrade.autograde.notebook_run import NotebookRun, Step
 from torchgrade.autograde.outcome import Stopped, errors
 from torchgrade.autograde.work_folder import files_in
 from torchgrade.kernels.kernel import Message
+from torchgrade.kernels.warm import shared
 from torchgrade.lessons.master import is_demo, nbgrader
 from torchgrade.sandbox import Limits, require_tier
 
@@ -51,6 +52,7 @@ class RunCells(Execute):
         require_tier(self.minimum_tier)
         facts = resources["nbgrader"]
         self._student, lesson = facts["student"], facts["assignment"]
+        self._parent = shared.get()  # comes up while the judge does
         judged, course = lesson not in self.classic, Path(CourseDirectory(parent=self).root)
         if judged:
             start_judge(course, lesson)
@@ -87,6 +89,7 @@ class RunCells(Execute):
             notebook_seconds=self.notebook_timeout,
             files=files,
             limits=Limits(memory=self.memory, processes=self.processes),
+            parent=self._parent,
         )
 
     def _collector(self, index: int) -> Any:

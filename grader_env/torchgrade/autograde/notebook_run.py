@@ -14,6 +14,7 @@ from types import TracebackType
 
 from torchgrade.autograde.outcome import Stopped
 from torchgrade.kernels.kernel import Ended, Kernel, Message, OutputLimit
+from torchgrade.kernels.warm import Parent
 from torchgrade.sandbox import Limits
 
 MAX_KERNELS = 3  # for one submission; each start costs seconds
@@ -40,6 +41,7 @@ class NotebookRun:
     """Runs the steps. Snapshots live until the end of the `with` block.
 
     cell_seconds, notebook_seconds: wall clock for one cell and for all of them, replayed ones included
+    parent: of warm kernels
 
     Nothing that a submission does raises here; CourseError if no kernel starts.
     """
@@ -52,8 +54,10 @@ class NotebookRun:
         notebook_seconds: float,
         files: Mapping[str, bytes],
         limits: Limits,
+        parent: Parent | None = None,
     ):
         self._steps, self._cell_seconds, self._files, self._limits = steps, cell_seconds, files, limits
+        self._parent = parent
         self._deadline = time.monotonic() + notebook_seconds
         self._output_left = MAX_OUTPUT
         self._resources = contextlib.ExitStack()
@@ -86,12 +90,12 @@ class NotebookRun:
                 self._resources.callback(ours.close)
                 self._resources.callback(theirs.close)
         ends = [theirs for _, theirs in self._pairs.values()]
-        self._kernel = Kernel(connections=ends, files=self._files, limits=self._limits)
+        self._kernel = Kernel(connections=ends, files=self._files, limits=self._limits, parent=self._parent)
         self._resources.callback(self._kernel.close)
 
     def _give_up_kernel(self, so_far: Sequence[Step]) -> None:
         assert self._kernel is not None
-        if self._kernel.stopped_for is not None:  # its snapshots are gone, too
+        if self._kernel.lost_its_snapshots:
             for step in so_far:
                 step.connection = None
         self._kernel = None
@@ -132,7 +136,7 @@ class NotebookRun:
             case Ended.TIME | Ended.STUCK:
                 return Stopped.CellTimeout
             case Ended.DIED:
-                return Stopped.OutOfMemory if self._kernel.stopped_for == "memory" else Stopped.KernelDied
+                return Stopped.OutOfMemory if self._kernel.ran_out_of_memory else Stopped.KernelDied
 
     def _snapshot(self, step: Step) -> socket.socket | None:
         assert self._kernel is not None

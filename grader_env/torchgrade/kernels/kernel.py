@@ -15,10 +15,13 @@ from typing import Any
 
 import zmq
 from jupyter_client.session import Session
+from traitlets.log import get_logger
 
 from torchgrade.errors import CourseError
 from torchgrade.kernels.channels import Channels
+from torchgrade.kernels.warm import NoParent, Parent, WarmSandbox
 from torchgrade.sandbox import Limits, Sandbox
+from torchgrade.sandbox.contained import Contained
 
 Message = dict[str, Any]
 
@@ -58,18 +61,24 @@ class Kernel:
 
     connections: the students' ends of socket pairs, one per snapshot that will be asked for
     files: put into the work folder before the start
+    parent: forks the kernel, in a fraction of a second; without one, or if it cannot, Python and torch start afresh
 
     After `stop` (or the kernel's death) its snapshots live on until `close`.
     Raises CourseError if the kernel does not start.
     """
 
     def __init__(
-        self, *, connections: Sequence[socket.socket] = (), files: Mapping[str, bytes] | None = None, limits: Limits
+        self,
+        *,
+        connections: Sequence[socket.socket] = (),
+        files: Mapping[str, bytes] | None = None,
+        limits: Limits,
+        parent: Parent | None = None,
     ):
         with contextlib.ExitStack() as undo:
             self._channels = undo.enter_context(Channels())
             self._session = Session(key=secrets.token_hex(32).encode())
-            self._sandbox = undo.enter_context(self._start(connections, files or {}, limits))
+            self._sandbox = undo.enter_context(self._start(connections, files or {}, limits, parent))
             self._context = undo.enter_context(zmq.Context())
             self._shell, self._control = (self._connect(zmq.DEALER, name) for name in ("shell", "control"))
             self._listen()
@@ -81,9 +90,14 @@ class Kernel:
         return self._sandbox.program_ended() is None
 
     @property
-    def stopped_for(self) -> str | None:
-        """Why the sandbox as a whole was ended, if it was."""
-        return self._sandbox.stopped_for
+    def ran_out_of_memory(self) -> bool:
+        """Whether it, or something it started, was ended for memory."""
+        return self._sandbox.ran_out_of_memory
+
+    @property
+    def lost_its_snapshots(self) -> bool:
+        """Whether the sandbox as a whole was ended."""
+        return self._sandbox.ended_for_memory
 
     def run(self, source: str, *, seconds: float, limit: OutputLimit, on_output: Callable[[Message], None]) -> Ended:
         """Run a cell for at most `seconds`. `on_output` gets each message of the output channel that belongs to it."""
@@ -137,16 +151,24 @@ class Kernel:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def _start(self, connections: Sequence[socket.socket], files: Mapping[str, bytes], limits: Limits) -> Sandbox:
+    def _start(
+        self,
+        connections: Sequence[socket.socket],
+        files: Mapping[str, bytes],
+        limits: Limits,
+        parent: Parent | None,
+    ) -> Contained:
         channels = self._channels.descriptors
         ends = [connection.fileno() for connection in connections]
         spec = {"key": self._session.key.decode(), "channels": channels, "connections": ends}
-        return Sandbox(
-            [sys.executable, "-P", "-m", "torchgrade.kernels.program", json.dumps(spec)],
-            limits=limits,
-            files=files,
-            pass_fds=[*channels.values(), *ends],
-        )
+        passed = [*channels.values(), *ends]
+        if parent is not None:
+            try:
+                return WarmSandbox(parent, kernel=spec, limits=limits, files=files, pass_fds=passed)
+            except NoParent as error:
+                get_logger().warning("A kernel starts cold, which costs seconds: %s.", error)
+        argv = [sys.executable, "-P", "-m", "torchgrade.kernels.program", json.dumps(spec)]
+        return Sandbox(argv, limits=limits, files=files, pass_fds=passed)
 
     def _connect(self, kind: int, name: str) -> zmq.Socket[bytes]:
         channel: zmq.Socket[bytes] = self._context.socket(kind)

@@ -2,7 +2,8 @@
 
     python -I -S inside.py SETTINGS PROGRAM ARGUMENT...
 
-SETTINGS is JSON: control, status, files, passed (descriptors), work and home (folders to make), limits, uid (or null).
+SETTINGS is JSON: control, status, files, passed (descriptors), work and home (folders to make), uid (or null), limits
+({name of the resource: [soft, hard]}).
 
 The end of `control` ends the sandbox; a byte on it ends the program alone. To `status` goes one JSON line when the
 program has ended. `files` holds {name: size} as a JSON line, then the contents. What the program leaves running (copies
@@ -16,6 +17,8 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 PR_SET_DUMPABLE = 4  # of <sys/prctl.h>: nobody else of this user may look into this process
 LAST_WORDS = 2000  # bytes of the program's stderr
@@ -24,27 +27,36 @@ STDERR = "/tmp/.stderr"
 
 def main() -> None:
     settings, program = json.loads(sys.argv[1]), sys.argv[2:]
-    control, status, files = settings["control"], settings["status"], settings["files"]
     if settings["uid"] is not None:
         _become(settings["uid"])
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
+    supervise(settings, lambda: os.execv(program[0], program))
+
+
+def supervise(settings: dict[str, Any], start: Callable[[], None]) -> NoReturn:
+    """Be process 1: `start` the program in a fork, and do what the grader says until it hangs up."""
+    control, status, files = settings["control"], settings["status"], settings["files"]
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_DUMPABLE, 0)
     os.mkdir(settings["home"])
     os.mkdir(settings["work"])
     os.chdir(settings["work"])
     _unpack(files)
     wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     child = os.fork()
     if child == 0:
-        for descriptor in (control, status, files):
+        for descriptor in (control, status, files, wake, waker):
             os.close(descriptor)
+        libc.prctl(PR_SET_DUMPABLE, 1)  # the program is an ordinary process
         _limit(settings["limits"])
         errors = os.open(STDERR, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(errors, 2)
-        os.execv(program[0], program)
+        start()
+        os._exit(0)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     for descriptor in (files, *settings["passed"]):
         os.close(descriptor)
+    child = _reap(child, status)  # it may have ended before anybody listened
     while True:
         ready, _, _ = select.select([control, wake], [], [])
         if control in ready:
@@ -98,12 +110,14 @@ def _unpack(descriptor: int) -> None:
                 file.write(packed.read(size))
 
 
-def _limit(limits: dict[str, int]) -> None:
-    for name, value in limits.items():
+def _limit(limits: dict[str, list[int]]) -> None:
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")  # when memory runs out in a control group, process 1 is not the one to go
+    for name, (soft, hard) in limits.items():
         number = getattr(resource, name)
-        hard = resource.getrlimit(number)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (value, value))
+        highest = resource.getrlimit(number)[1]
+        hard = hard if highest == resource.RLIM_INFINITY else min(hard, highest)
+        resource.setrlimit(number, (min(soft, hard), hard))
 
 
 if __name__ == "__main__":

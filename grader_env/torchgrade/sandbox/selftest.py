@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from torchgrade.sandbox.contained import Contained
 from torchgrade.sandbox.limits import Limits
 from torchgrade.sandbox.sandbox import Sandbox
 
@@ -28,92 +30,104 @@ class Trial:
     said: str
 
 
-def trials() -> Iterator[Trial]:
+class Start(Protocol):
+    """A kind of sandbox: Sandbox, or one that is made otherwise and must hold as well."""
+
+    def __call__(self, *, argv: list[str], limits: Limits, pass_fds: list[int]) -> Contained: ...
+
+
+def trials(start: Start = Sandbox) -> Iterator[Trial]:
     """Every attempt, one after the other; each in a sandbox of its own."""
     for what, attempt in ATTEMPTS.items():
-        held, said = attempt()
+        held, said = attempt(start)
         yield Trial(what, held, said)
 
 
-def inside(code: str, names: dict[str, object] | None = None) -> str:
+def inside(start: Start, code: str, names: dict[str, object] | None = None) -> str:
     """What the Python program `code` reports with say(...), run in a sandbox; `names` are defined for it."""
     reader, writer = os.pipe()
     prelude = f"import os, json\ndef say(*words): os.write({writer}, (' '.join(map(str, words))).encode())\n"
     given = "".join(f"{name} = json.loads({json.dumps(json.dumps(value))})\n" for name, value in (names or {}).items())
     with os.fdopen(reader, "rb", buffering=0) as said:
-        with Sandbox([sys.executable, "-I", "-c", prelude + given + code], limits=SMALL, pass_fds=[writer]) as sandbox:
+        argv = [sys.executable, "-I", "-c", prelude + given + code]
+        with start(argv=argv, limits=SMALL, pass_fds=[writer]) as sandbox:
             os.close(writer)
             sandbox.wait(SECONDS)
         return said.read(MAX_SAID).decode(errors="replace")
 
 
-def _attempted(code: str, names: dict[str, object] | None = None) -> str:
+def _attempted(start: Start, code: str, names: dict[str, object] | None = None) -> str:
     """ "refused: ..." or "DONE": whether `code` runs to its end."""
     indented = "\n".join(f"    {line}" for line in code.strip().splitlines())
     return inside(
-        f"try:\n{indented}\n    say('DONE')\nexcept BaseException as error:\n    say('refused:', error)", names
+        start, f"try:\n{indented}\n    say('DONE')\nexcept BaseException as error:\n    say('refused:', error)", names
     )
 
 
-def _network() -> tuple[bool, str]:
+def _network(start: Start) -> tuple[bool, str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        said = _attempted("import socket\nsocket.create_connection(('127.0.0.1', port), timeout=2)", {"port": port})
+        said = _attempted(
+            start, "import socket\nsocket.create_connection(('127.0.0.1', port), timeout=2)", {"port": port}
+        )
         return "DONE" not in said, said
 
 
-def _name_service() -> tuple[bool, str]:
-    said = _attempted("import socket\nsocket.getaddrinfo('example.org', 80)")
+def _name_service(start: Start) -> tuple[bool, str]:
+    said = _attempted(start, "import socket\nsocket.getaddrinfo('example.org', 80)")
     return "DONE" not in said, said
 
 
-def _abstract_socket() -> tuple[bool, str]:
+def _abstract_socket(start: Start) -> tuple[bool, str]:
     name = f"torchgrade-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"\0{name}")
         server.listen()
-        said = _attempted("import socket\nsocket.socket(socket.AF_UNIX).connect('\\0' + name)", {"name": name})
+        said = _attempted(start, "import socket\nsocket.socket(socket.AF_UNIX).connect('\\0' + name)", {"name": name})
         return "DONE" not in said, said
 
 
-def _host_files() -> tuple[bool, str]:
+def _host_files(start: Start) -> tuple[bool, str]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         canary = Path(folder, "gradebook.db")
         canary.write_text("canary")
         canary.chmod(0o644)
         Path(folder).chmod(0o755)
-        said = _attempted("open(path).read()", {"path": str(canary)})
+        said = _attempted(start, "open(path).read()", {"path": str(canary)})
     return "DONE" not in said, said
 
 
-def _course() -> tuple[bool, str]:
-    said = inside("say(sorted(os.listdir(path)) if os.path.isdir(path) else [])", {"path": str(Path.cwd())})
+def _course(start: Start) -> tuple[bool, str]:
+    said = inside(start, "say(sorted(os.listdir(path)) if os.path.isdir(path) else [])", {"path": str(Path.cwd())})
     visible = set(json.loads(said.replace("'", '"') or "[]")) - {".venv", "grader_env"}
     return not visible, f"visible: {', '.join(sorted(visible)) or 'nothing'}"
 
 
-def _environment() -> tuple[bool, str]:
+def _environment(start: Start) -> tuple[bool, str]:
     os.environ["TORCHGRADE_CANARY"] = "secret"
     try:
-        said = inside("say(os.environ.get('TORCHGRADE_CANARY'))")
+        said = inside(start, "say(os.environ.get('TORCHGRADE_CANARY'))")
     finally:
         del os.environ["TORCHGRADE_CANARY"]
     return said == "None", said
 
 
-def _other_processes() -> tuple[bool, str]:
-    said = inside("say(*[name for name in os.listdir('/proc') if name.isdigit()])")
+def _other_processes(start: Start) -> tuple[bool, str]:
+    said = inside(start, "say(*[name for name in os.listdir('/proc') if name.isdigit()])")
     return len(said.split()) == 2, f"it sees the processes {said}"
 
 
-def _namespaces() -> tuple[bool, str]:
+def _namespaces(start: Start) -> tuple[bool, str]:
     new_user = 0x10000000  # CLONE_NEWUSER of <linux/sched.h>
-    said = _attempted("import ctypes\nif ctypes.CDLL(None).unshare(flag): raise OSError('unshare')", {"flag": new_user})
+    said = _attempted(
+        start, "import ctypes\nif ctypes.CDLL(None).unshare(flag): raise OSError('unshare')", {"flag": new_user}
+    )
     return "DONE" not in said, said
 
 
-def _writing() -> tuple[bool, str]:
+def _writing(start: Start) -> tuple[bool, str]:
     said = inside(
+        start,
         "done = []\n"
         "for folder in ['/', '/usr', '/etc', '/dev', package]:\n"
         "    try: open(folder + '/canary', 'w'); done.append(folder)\n"
@@ -124,42 +138,44 @@ def _writing() -> tuple[bool, str]:
     return said == "[]", f"written to: {said}"
 
 
-def _memory() -> tuple[bool, str]:
-    said = _attempted("x = bytearray(1 << 30)\nx[::4096] = b'x' * len(x[::4096])")
+def _memory(start: Start) -> tuple[bool, str]:
+    said = _attempted(start, "x = bytearray(1 << 30)\nx[::4096] = b'x' * len(x[::4096])")
     return "DONE" not in said, said or "ended"
 
 
-def _memory_of_many() -> tuple[bool, str]:
+def _memory_of_many(start: Start) -> tuple[bool, str]:
     """Each process stays below its own limit; together they would take 4 GiB."""
     code = (
-        "import time\nfor _ in range(20):\n    if os.fork() == 0:\n        x = bytearray(200 << 20)\n"
-        "        for i in range(0, len(x), 4096): x[i] = 1\n        time.sleep(60)\n"
-        "time.sleep(8)\nsay('DONE')"
+        "import time\nchildren = []\nfor _ in range(20):\n    children.append(os.fork())\n    if children[-1] == 0:\n"
+        "        x = bytearray(200 << 20)\n        for i in range(0, len(x), 4096): x[i] = 1\n        time.sleep(60)\n"
+        "time.sleep(8)\nsay(sum(os.waitpid(child, os.WNOHANG)[0] == 0 for child in children))"
     )
-    said = inside(code)
-    return "DONE" not in said, said or "ended from outside"
+    said = inside(start, code)
+    return not said or int(said) * (200 << 20) <= SMALL.memory, f"{said} processes hold it" if said else "ended"
 
 
-def _scratch() -> tuple[bool, str]:
+def _scratch(start: Start) -> tuple[bool, str]:
     said = inside(
+        start,
         "written = 0\ntry:\n    with open('/tmp/work/big', 'wb') as file:\n        while written < 1 << 30:\n"
-        "            written += file.write(bytes(1 << 20))\nexcept OSError: pass\nsay(written >> 20)"
+        "            written += file.write(bytes(1 << 20))\nexcept OSError: pass\nsay(written >> 20)",
     )
     return said.isdigit() and int(said) <= SMALL.scratch >> 20, f"{said} MiB"
 
 
-def _forks() -> tuple[bool, str]:
+def _forks(start: Start) -> tuple[bool, str]:
     said = inside(
+        start,
         "import time\ncount = 0\ntry:\n    while count < 2000:\n        if os.fork() == 0: time.sleep(60)\n"
-        "        count += 1\nexcept OSError: pass\nsay(count)"
+        "        count += 1\nexcept OSError: pass\nsay(count)",
     )
     return said.isdigit() and int(said) <= SMALL.processes, f"{said} processes"
 
 
-def _survivors() -> tuple[bool, str]:
+def _survivors(start: Start) -> tuple[bool, str]:
     mark = f"torchgrade-{secrets.token_hex(8)}"
     daemon = "subprocess.Popen(['/bin/sleep', '60'], start_new_session=True, env={'M': mark})"
-    inside(f"import subprocess\n{daemon}", {"mark": mark})
+    inside(start, f"import subprocess\n{daemon}", {"mark": mark})
     deadline = time.monotonic() + 5
     while (left := _processes_with(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -177,7 +193,7 @@ def _processes_with(mark: str) -> list[str]:
     return found
 
 
-ATTEMPTS: dict[str, Callable[[], tuple[bool, str]]] = {
+ATTEMPTS: dict[str, Callable[[Start], tuple[bool, str]]] = {
     "reach the network": _network,
     "ask for a name": _name_service,
     "reach a socket of another program": _abstract_socket,

@@ -5,17 +5,26 @@ import sys
 from enum import IntEnum
 
 from torchgrade.errors import CourseError
+from torchgrade.sandbox import cgroup
 from torchgrade.sandbox.limits import Limits
 from torchgrade.sandbox.sandbox import Sandbox
 
 
 class Tier(IntEnum):
-    """T0: nothing. T2: bubblewrap with limits, what grading needs. (T1, limits alone, and T3, control groups, are not
+    """T0: nothing. T2: bubblewrap with limits, what grading needs. T3: and control groups. (T1, limits alone, is not
     built; containers and gVisor around everything are an operator's to add.)
     """
 
     T0 = 0
     T2 = 2
+    T3 = 3
+
+
+def tier() -> Tier:
+    """What this machine allows."""
+    if why_not():
+        return Tier.T0
+    return Tier.T2 if cgroup.hierarchies() is None else Tier.T3
 
 
 @functools.cache
@@ -38,9 +47,15 @@ def require_tier(minimum: str) -> None:
         known = ", ".join(Tier.__members__)
         raise CourseError(f"no tier {minimum!r}.", where="c.RunCells.minimum_tier", remedy=f"One of: {known}.")
     if Tier[minimum] < Tier.T2:
-        raise CourseError("there is no grading without a sandbox.", where="c.RunCells.minimum_tier", remedy="Say T2.")
+        raise CourseError(
+            "there is no grading without a sandbox.", where="c.RunCells.minimum_tier", remedy="Say T2 or T3."
+        )
     if reason := why_not():
         raise CourseError(f"submissions cannot be isolated here: {reason}", remedy="See `torchgrade doctor`.")
+    if tier() < Tier[minimum]:
+        raise CourseError(
+            "control groups are not to be had here.", where="c.RunCells.minimum_tier", remedy=cgroup.REMEDY
+        )
 
 
 def remedy(words: str) -> str:
