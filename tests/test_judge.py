@@ -16,10 +16,9 @@ from torchgrade.check import capture, codec
 from torchgrade.check.student import Probe
 from torchgrade.errors import CourseError
 from torchgrade.judge import agent, frames
-from torchgrade.judge.lesson import seconds_from_now
 from torchgrade.judge.process import Judge
+from torchgrade.judge.question import Question, seconds_from_now
 from torchgrade.judge.remote import Died, Garbled, NeverThere, RemoteStudent, TimeOut
-from torchgrade.judge.session import Question
 from torchgrade.judge.verdict import Diagnosis, Kind, Verdict
 from torchgrade.lessons.master import read_master
 from torchgrade.lessons.solved import run_source

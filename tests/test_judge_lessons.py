@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from torchgrade.judge import cell
 from torchgrade.judge.diagnosis import diagnose
-from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.lesson import SolvedLesson
+from torchgrade.judge.question import seconds_from_now
 from torchgrade.judge.verdict import Kind
 from torchgrade.lessons.bank import read_bank
 from torchgrade.lessons.master import lesson_names, read_master

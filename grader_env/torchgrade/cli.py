@@ -1,6 +1,7 @@
 """The command `torchgrade`. What it cannot do it says in one line, and exits with 2."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,26 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor.run()
 
 
+def _autograde(options: argparse.Namespace) -> int:
+    import functools
+
+    from torchgrade.autograde import batch, executors
+    from torchgrade.lessons.master import course_root
+
+    if options.jobs < 1:
+        raise CourseError(f"--jobs {options.jobs} leaves nobody to work.", remedy="Say 1 or more.")
+    course = course_root()
+    lessons = options.lessons or batch.handed_in(course)
+    make = (
+        functools.partial(executors.dask, options.scheduler)
+        if options.scheduler
+        else functools.partial(executors.local, options.jobs)
+    )
+    return batch.run(
+        course, lessons, student=options.student, executors=make, workers=options.jobs, force=options.force
+    )
+
+
 def _demo(options: argparse.Namespace) -> int:
     from torchgrade.demo import run
     from torchgrade.lessons.master import course_root
@@ -172,6 +193,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--target", type=Path, metavar="DIR", help="the course folder to make (default: build/demo)")
 
     _add(commands, "doctor", _doctor, "try out how well this machine can isolate a submission")
+
+    autograde = _add(commands, "autograde", _autograde, "grade what was handed in, with several workers; resumes")
+    autograde.add_argument("lessons", nargs="*", metavar="LESSON", help="a lesson's name (default: all handed in)")
+    autograde.add_argument("--student", default="*", metavar="S", help="a student's name or a pattern (default: all)")
+    autograde.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="submissions at a time (default: %(default)s, the cores)"
+    )
+    autograde.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler")
+    autograde.add_argument("--force", action="store_true", help="grade again what would come out the same")
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
     publish.add_argument(

@@ -1,28 +1,28 @@
 """nbgrader's Execute, replaced: cells run in a sandboxed kernel, and a judge outside decides about the graded ones."""
 
-import contextlib
 import functools
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import CellExecutionComplete
+from nbformat import from_dict
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Integer, List, Unicode
 from traitlets.log import get_logger
 
-from torchgrade.autograde.judging import judge_cells, start_judge
-from torchgrade.autograde.notebook_run import NotebookRun, Step
-from torchgrade.autograde.outcome import Stopped, errors
+from torchgrade.autograde import worker
+from torchgrade.autograde.work import CodeCell, Result, Work, environment, read_lesson
 from torchgrade.autograde.work_folder import files_in
-from torchgrade.kernels.kernel import Message
-from torchgrade.kernels.warm import shared
 from torchgrade.lessons.master import is_demo, nbgrader
 from torchgrade.sandbox import Limits, require_tier
 
-# nbclient reports on its own what `_tell` says better: whose cell, and which.
+KEY = "torchgrade_result"  # of the notebook's metadata: by which a later run knows that nothing has changed
+GIVEN = "torchgrade_given"  # of the resources: the result that a batch has had made elsewhere
+
+# nbclient reports on its own what the notes say better: whose cell, and which.
 SILENT = logging.getLogger(__name__)
 SILENT.disabled = True
 
@@ -46,75 +46,43 @@ class RunCells(Execute):
 
     def preprocess(self, nb: Any, resources: Any = None, km: Any = None) -> tuple[Any, Any]:
         self.log = SILENT
-        self.nb, self.resources = nb, resources
-        self.reset_execution_trackers()
-        self.clear_before_next_output = self.record_timing = False
-        require_tier(self.minimum_tier)
-        facts = resources["nbgrader"]
-        self._student, lesson = facts["student"], facts["assignment"]
-        self._parent = shared.get()  # comes up while the judge does
-        judged, course = lesson not in self.classic, Path(CourseDirectory(parent=self).root)
-        if judged:
-            start_judge(course, lesson)
-        else:
-            _warn_once(lesson)
-        steps = {
-            index: Step(cell.source, judged and _is_test(cell), on_output=self._collector(index))
-            for index, cell in enumerate(nb.cells)
-            if cell.cell_type == "code" and cell.source.strip() and not is_demo(cell)
-        }
-        with self._run(list(steps.values()), Path(resources["metadata"]["path"])) as run:
-            for index, step in steps.items():
-                if not step.judged:
-                    nb.cells[index].outputs = []
-            run.run()
-            for index, step in steps.items():
-                self._finish(nb.cells[index], step)
-            if judged:
-                asked = [(nb.cells[index], step.connection) for index, step in steps.items() if step.connection]
-                judge_cells(course, lesson, asked, cell_seconds=self._cell_seconds, seconds=self.notebook_timeout)
+        student = resources["nbgrader"]["student"]
+        result: Result | None = resources.get(GIVEN)
+        if result is None:
+            files, refused = files_in(Path(resources["metadata"]["path"]))
+            if refused:
+                get_logger().warning("%s: not taken along: %s.", student, ", ".join(refused[:5]))
+            require_tier(self.minimum_tier)
+            result = worker.run(self.work(nb, resources, files))
+        for note in result.notes:
+            get_logger().warning("%s, %s", student, note)
+        for index, outputs in result.outputs.items():
+            nb.cells[index].outputs = [from_dict(output) for output in outputs]
+        nb.metadata[KEY] = result.key
         return nb, resources
 
-    @property
-    def _cell_seconds(self) -> int:
-        return int(self.timeout or self.notebook_timeout)
-
-    def _run(self, steps: list[Step], folder: Path) -> NotebookRun:
-        files, refused = files_in(folder)
-        if refused:
-            get_logger().warning("%s: not taken along: %s.", self._student, ", ".join(refused[:5]))
-        return NotebookRun(
-            steps,
-            cell_seconds=self._cell_seconds,
-            notebook_seconds=self.notebook_timeout,
-            files=files,
-            limits=Limits(memory=self.memory, processes=self.processes),
-            parent=self._parent,
+    def work(self, nb: Any, resources: Any, files: Mapping[str, bytes]) -> Work:
+        """What a worker needs to run this repaired notebook. files: what it may read"""
+        name = resources["nbgrader"]["assignment"]
+        judged = name not in self.classic
+        if not judged:
+            _warn_once(name)
+        cells = tuple(
+            CodeCell(index, cell.source, nbgrader(cell).get("grade_id", ""), judged and _is_test(cell))
+            for index, cell in enumerate(nb.cells)
+            if cell.cell_type == "code" and cell.source.strip() and not is_demo(cell)
         )
-
-    def _collector(self, index: int) -> Any:
-        """Put a message of the kernel among the outputs of cell `index`; from one without sense an error remains."""
-
-        def collect(message: Message) -> None:
-            message["msg_type"] = message["header"].get("msg_type", "")
-            with contextlib.suppress(CellExecutionComplete):
-                try:
-                    self.process_message(message, self.nb.cells[index], index)
-                except (AttributeError, KeyError, TypeError, ValueError):  # the student's process may send anything
-                    self.nb.cells[index].outputs.append(Stopped.BadOutput.output)
-
-        return collect
-
-    def _finish(self, cell: Any, step: Step) -> None:
-        if step.stopped is None:
-            return
-        if not step.judged:
-            noise = [error for error in errors(cell) if error.ename == "KeyboardInterrupt"]  # by which it was stopped
-            cell.outputs = [output for output in cell.outputs if output not in noise]
-        cell.outputs = [*cell.outputs, step.stopped.output] if not step.judged else [step.stopped.output]
-        if step.stopped is not Stopped.KernelGone:
-            name = nbgrader(cell).get("grade_id") or "without a name"
-            get_logger().warning("%s, cell %s: %s.", self._student, name, step.stopped.value)
+        return Work(
+            student=resources["nbgrader"]["student"],
+            cells=cells,
+            files=files,
+            lesson=read_lesson(Path(CourseDirectory(parent=self).root), name) if judged else None,
+            points={nbgrader(cell)["grade_id"]: float(nbgrader(cell)["points"]) for cell in nb.cells if is_grade(cell)},
+            cell_seconds=int(self.timeout or self.notebook_timeout),
+            notebook_seconds=self.notebook_timeout,
+            limits=Limits(memory=self.memory, processes=self.processes),
+            environment=environment(),
+        )
 
 
 @functools.cache

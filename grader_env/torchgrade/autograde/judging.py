@@ -1,64 +1,62 @@
-"""From snapshots to verdicts: ask the lesson's judge, and write what it says into the graded cells.
+"""The judge of the lesson being graded, and what its verdicts look like in a notebook.
 
-A graded cell's outputs are written here and nowhere else. The verdict travels with them as a JSON output of its own
-type, so that the score, the formgrader and the feedback read the same record.
+A verdict travels with a graded cell's outputs as a JSON output of its own type, so that the score, the formgrader and
+the feedback read the same record.
 """
 
 import atexit
-import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from nbformat.v4 import new_output
 
+from torchgrade.autograde.work import Lesson, read_lesson
 from torchgrade.judge.process import Judge
-from torchgrade.judge.session import Question
 from torchgrade.judge.verdict import Kind, Verdict
-from torchgrade.lessons.master import Master, nbgrader, read_master
+from torchgrade.lessons.master import read_master
 
 MIME = "application/vnd.torchgrade.verdict+json"
 
 
-@dataclass
 class _Judges:
     """The judge of the lesson that is being graded: its start costs seconds, so it stays for the whole batch."""
 
-    judge: Judge | None = None
-    of: tuple[Any, ...] = ()
+    def __init__(self) -> None:
+        self._judge: Judge | None = None
+        self._of = ""
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        atexit.register(self.close)
 
-    def get(self, master: Master) -> Judge:
-        version = (master.path, *(path.stat().st_mtime_ns for path in (master.path, master.bank_path) if path.exists()))
-        if self.judge is None or self.of != version or not self.judge.alive:
+    def get(self, lesson: Lesson) -> Judge:
+        """Raises CourseError if the master cannot be read or its solution does not run."""
+        if self._judge is None or self._of != lesson.digest or not self._judge.alive:
             self.close()
-            self.judge, self.of = Judge(master), version
-        return self.judge
+            self._judge, self._of = Judge(read_master(self._course(lesson), lesson.name)), lesson.digest
+        return self._judge
 
     def close(self) -> None:
-        if self.judge is not None:
-            self.judge.close()
-            self.judge = None
+        if self._judge is not None:
+            self._judge.close()
+            self._judge = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def _course(self, lesson: Lesson) -> Path:
+        """A course with this very version of the lesson: the one it came from, or one made for the purpose."""
+        course = Path(lesson.course)
+        if (course / "source" / lesson.name).is_dir() and read_lesson(course, lesson.name).digest == lesson.digest:
+            return course
+        self._folder = tempfile.TemporaryDirectory(prefix="tg-lesson-")
+        for name, content in lesson.files.items():
+            path = Path(self._folder.name, "source", lesson.name, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return Path(self._folder.name)
 
 
-_judges = _Judges()
-atexit.register(_judges.close)
-
-
-def start_judge(course: Path, lesson: str) -> None:
-    """Have the judge ready. Raises CourseError if the master is not there or its solution does not run."""
-    _judges.get(read_master(course, lesson))
-
-
-def judge_cells(
-    course: Path, lesson: str, asked: Sequence[tuple[Any, socket.socket]], *, cell_seconds: float, seconds: float
-) -> None:
-    """Judge each (cell, connection to its snapshot) and write the verdict into the cell's outputs."""
-    judge = _judges.get(read_master(course, lesson))
-    questions = [Question(nbgrader(cell)["grade_id"], cell.source, connection) for cell, connection in asked]
-    verdicts = judge.judge(questions, cell_seconds=cell_seconds, seconds=seconds)
-    for (cell, _), verdict in zip(asked, verdicts, strict=True):
-        cell.outputs = outputs_of(verdict)
+judges = _Judges()
 
 
 def outputs_of(verdict: Verdict) -> list[Any]:
@@ -72,7 +70,11 @@ def outputs_of(verdict: Verdict) -> list[Any]:
 
 def verdict_of(cell: Any) -> Verdict | None:
     """The judge's verdict in an executed graded cell, if there is one."""
-    for output in cell.get("outputs", []):
-        if output.output_type == "display_data" and MIME in output.data:
-            return Verdict.from_dict(output.data[MIME])
+    return verdict_in(cell.get("outputs", []))
+
+
+def verdict_in(outputs: list[Any]) -> Verdict | None:
+    for output in outputs:
+        if output["output_type"] == "display_data" and MIME in output["data"]:
+            return Verdict.from_dict(output["data"][MIME])
     return None

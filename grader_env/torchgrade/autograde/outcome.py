@@ -40,7 +40,11 @@ class Stopped(Enum):
 
 
 def errors(cell: Any) -> list[Any]:
-    return [output for output in cell.get("outputs", []) if output.output_type == "error"]
+    return errors_in(cell.get("outputs", []))
+
+
+def errors_in(outputs: list[Any]) -> list[Any]:
+    return [output for output in outputs if output.output_type == "error"]
 
 
 def stopped(cell: Any) -> Stopped | None:

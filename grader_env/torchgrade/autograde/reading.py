@@ -25,12 +25,14 @@ class SubmissionExporter(NotebookExporter):
     """
 
     def from_file(self, file_stream: Any, resources: Any = None, **kw: Any) -> tuple[Any, Any]:
+        return self.from_notebook_node(self.read(file_stream), resources=resources, **kw)
+
+    def read(self, file_stream: Any) -> Any:
         try:
-            notebook = read_submission(file_stream)
+            return read_submission(file_stream)
         except Unreadable as error:
             self.log.warning("%s: this notebook could not be read (%s); graded as empty.", file_stream.name, error)
-            notebook = new_notebook(cells=[new_markdown_cell(f"> **Note:** your file could not be read: {error}.")])
-        return self.from_notebook_node(notebook, resources=resources, **kw)
+            return new_notebook(cells=[new_markdown_cell(f"> **Note:** your file could not be read: {error}.")])
 
 
 def read_submission(file_stream: Any) -> Any:

@@ -19,10 +19,9 @@ from typing import Any
 
 import torch
 
+from torchgrade.caps import MAX_BODY, MAX_HEADER
 from torchgrade.check.words import with_article
 
-MAX_HEADER = 1 << 20  # bytes
-MAX_BODY = 256 << 20  # bytes
 MAX_DEPTH = 20
 MAX_NODES = 10_000
 MAX_INT_BITS = 4096  # bits of one Python integer; far below where Python refuses to convert to decimal

@@ -13,13 +13,11 @@ import torch
 
 from torchgrade.check import student
 from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable
-from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.lesson import SolvedLesson
+from torchgrade.judge.question import OWN_SECONDS, SECONDS, seconds_from_now
 from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
 from torchgrade.judge.verdict import Kind, Verdict
 from torchgrade.lessons.solved import first_line, run_source
-
-SECONDS = 30.0  # for the questions of one cell together
-OWN_SECONDS = 10.0  # beyond that, for what the cell computes by itself from the answers
 
 SEED = 20  # of the cell's own random numbers
 

@@ -12,7 +12,8 @@ from torchgrade.check.close import close
 from torchgrade.check.failures import CheckFailed
 from torchgrade.check.student import Reply
 from torchgrade.judge.cell import run_cell
-from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.lesson import SolvedLesson
+from torchgrade.judge.question import seconds_from_now
 from torchgrade.judge.verdict import Diagnosis
 from torchgrade.lessons.bank import Bank, Variant
 

@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any
 
-from torchgrade.check.codec import MAX_BODY, MAX_HEADER
+from torchgrade.caps import MAX_BODY, MAX_HEADER
 
 LENGTHS = struct.Struct(">IQ")  # of the JSON and of the bytes
 MAX_JSON = 3 * MAX_HEADER  # the codec's header travels inside, with its quotes escaped

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,8 +145,3 @@ class SolvedLesson:
         """The lesson's files, in a place where its cells may write."""
         copy = tempfile.mkdtemp(dir=self._folder.name)
         return Path(shutil.copytree(folder, copy, ignore=IGNORED, dirs_exist_ok=True))
-
-
-def seconds_from_now(seconds: float) -> float:
-    """A deadline for frames and students."""
-    return time.monotonic() + seconds

@@ -9,9 +9,8 @@ from types import TracebackType
 
 from torchgrade.errors import CourseError
 from torchgrade.judge import frames
-from torchgrade.judge.lesson import seconds_from_now
+from torchgrade.judge.question import SECONDS_PER_CELL, Question, seconds_from_now
 from torchgrade.judge.server import MAX_DESCRIPTORS
-from torchgrade.judge.session import SECONDS_PER_CELL, Question
 from torchgrade.judge.verdict import Verdict
 from torchgrade.lessons.master import Master
 

@@ -4,7 +4,7 @@ import itertools
 import socket
 from typing import Any
 
-from torchgrade.check import codec
+from torchgrade.caps import MAX_HEADER
 from torchgrade.check.student import MAX_LINES, MAX_MESSAGE, Line, Probe, Raised, Reply
 from torchgrade.judge import agent, frames
 
@@ -104,7 +104,7 @@ def _reply(header: frames.Header, body: bytes) -> Reply:
             return Reply(raised=_raised(raised), calls=names)
         case {"unsendable": str(text)} if _is_text(text, MAX_MESSAGE):
             return Reply(unsendable=text, calls=names)
-        case {"value": str(value)} if len(value) <= codec.MAX_HEADER:
+        case {"value": str(value)} if len(value) <= MAX_HEADER:
             return Reply(value.encode(errors="replace"), body, calls=names)
     raise Garbled("sent something that is no answer")
 

@@ -48,8 +48,8 @@ def main() -> None:
 def serve(control: socket.socket, master, bank, lesson) -> None:  # type: ignore[no-untyped-def]
     """One submission."""
     from torchgrade.judge import frames
-    from torchgrade.judge.lesson import seconds_from_now
-    from torchgrade.judge.session import Patience, Question, judge_all
+    from torchgrade.judge.question import Patience, Question, seconds_from_now
+    from torchgrade.judge.session import judge_all
 
     header, _ = frames.receive(control)
     asked = header["questions"]

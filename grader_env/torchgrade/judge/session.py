@@ -5,11 +5,12 @@ import resource
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torchgrade.judge import cell, frames
 from torchgrade.judge.diagnosis import diagnose
-from torchgrade.judge.lesson import SolvedLesson, seconds_from_now
+from torchgrade.judge.lesson import SolvedLesson
+from torchgrade.judge.question import SECONDS_PER_CELL, Patience, Question, seconds_from_now
 from torchgrade.judge.remote import RemoteStudent
 from torchgrade.judge.verdict import Kind, Verdict
 from torchgrade.lessons.bank import Bank
@@ -17,24 +18,6 @@ from torchgrade.lessons.forked import end_with_parent
 from torchgrade.lessons.master import Master
 
 MEMORY = 4 << 30  # bytes of data for the process that takes a student's answers apart
-SECONDS_PER_CELL = 2 * (cell.SECONDS + cell.OWN_SECONDS) + 30  # the cell, the reference after it, and the diagnosis
-
-
-@dataclass(frozen=True)
-class Question:
-    """A graded cell (its trusted source, hidden part included) and the connection to the student's snapshot there."""
-
-    grade_id: str
-    source: str
-    connection: socket.socket
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds that a student's process has for the questions of one cell, and until when it is asked at all."""
-
-    cell: float
-    until: float
 
 
 def judge_all(

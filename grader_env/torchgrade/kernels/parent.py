@@ -22,6 +22,7 @@ import sys
 import tempfile
 from typing import Any
 
+from torchgrade.kernels import huge_pages
 from torchgrade.sandbox import inside, nested
 
 MAX_REQUEST = 1 << 18  # bytes
@@ -44,6 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     gc.collect()
     gc.freeze()  # what is shared with the forks stays shared
+    huge_pages.collapse()
     control.send(READY)
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, MAX_REQUEST, MAX_DESCRIPTORS)
