@@ -1,6 +1,6 @@
 # Everything here works in a fresh clone with Python 3.11+ and pip; no environment has to be activated.
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test soak lint release mistakes leaks lock clean help
+.PHONY: setup demo test soak bench lint release mistakes leaks lock clean help
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -18,6 +18,9 @@ test: lint ## Run the linters and every test (ARGS="-k name" is passed on to pyt
 
 soak: setup ## Run the tests that are too slow for every run: more random values, other seeds (ARGS="-k name")
 	@$(BIN)/pytest -n auto --dist loadgroup -m soak $(ARGS)
+
+bench: setup ## Time grading against stock nbgrader and against the lowest time there can be (about half an hour)
+	@$(BIN)/python tests/bench_autograde.py
 
 lint: setup ## Check style and types (ruff, mypy)
 	@$(BIN)/ruff check --quiet

@@ -36,12 +36,12 @@ c.GenerateAssignment.preprocessors = [
     *(f"nbgrader.preprocessors.{name}" for name in generate),
 ]
 
-# Any file becomes a notebook, any notebook becomes the lesson, any failure costs its own cell.
+# Any file becomes a notebook, any notebook becomes the lesson, any failure costs its own cell. (CheckCellMetadata is
+# not needed after Repair, which takes no metadata from a submission, and would cost a third of reading and writing.)
 c.Autograde.exporter_class = "torchgrade.autograde.reading.SubmissionExporter"
 c.Autograde.sanitize_preprocessors = [
     "torchgrade.autograde.repair.Repair",
     "nbgrader.preprocessors.OverwriteKernelspec",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
     "torchgrade.autograde.execute.RunCells",
@@ -49,7 +49,6 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.LimitOutput",
     "torchgrade.autograde.score.SaveGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
 # Feedback: no hidden tests, no student's script in anybody's browser (the formgrader's included).

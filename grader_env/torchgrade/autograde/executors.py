@@ -2,7 +2,7 @@
 
 import contextlib
 import multiprocessing
-import signal
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 
@@ -51,7 +51,7 @@ def dask(address: str) -> Iterator[Executor]:
 def _start_worker() -> None:
     from torchgrade.lessons.forked import end_with_parent
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()  # Ctrl-C is for the process that was started, not for this one and its sandboxes
     parent = multiprocessing.parent_process()
     assert parent is not None and parent.pid is not None
     end_with_parent(parent.pid)

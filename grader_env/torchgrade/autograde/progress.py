@@ -12,15 +12,18 @@ from torchgrade.judge.verdict import Kind
 
 
 class Progress:
-    """total: submissions that were found"""
+    """Tell it what happens to each submission."""
 
-    def __init__(self, total: int):
-        self._total, self._done, self._ran = total, 0, 0
+    def __init__(self) -> None:
+        self._total = self._done = self._ran = 0
         self._started = time.monotonic()
         self._verdicts: Counter[str] = Counter()
         self._for_a_person: list[str] = []
         self._failures: list[str] = []
         self._unchanged = 0
+
+    def expect(self, submissions: int) -> None:
+        self._total += submissions
 
     def unchanged(self, submission: Submission) -> None:
         self._unchanged += 1

@@ -6,10 +6,10 @@ from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_raw_cell
+from nbformat.corpus.words import generate_corpus_id
+from nbformat.v4 import new_markdown_cell, new_notebook
 
 MAX_CHARACTERS = 50_000_000
-NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -74,7 +74,7 @@ def _rebuilt(data: dict[str, Any]) -> Any:
         if cell.id not in seen:
             seen.add(cell.id)
         else:
-            cell.id = new_raw_cell().id
+            cell.id = generate_corpus_id()
         notebook.cells.append(cell)
     if isinstance(kernel := _dict(data.get("metadata")).get("kernelspec"), dict):
         notebook.metadata.kernelspec = nbformat.from_dict(kernel)
@@ -90,11 +90,18 @@ def _cell(item: Any) -> Any:
     kind = item.get("cell_type")
     if kind not in ("code", "markdown", "raw") or not isinstance(source, str):
         return None
-    cell = NEW_CELL[kind](source, metadata=nbformat.from_dict(_dict(item.get("metadata"))))
-    if isinstance(item.get("id"), str) and CELL_ID.fullmatch(item["id"]):
-        cell.id = item["id"]
-    if kind == "code" and isinstance(item.get("outputs"), list):
-        cell.outputs = [nbformat.from_dict(output) for output in item["outputs"] if isinstance(output, dict)]
+    claimed = item.get("id")
+    cell_id = claimed if isinstance(claimed, str) and CELL_ID.fullmatch(claimed) else generate_corpus_id()
+    # Not new_code_cell and the like: they validate each cell, which costs more than everything else here.
+    cell = nbformat.from_dict(
+        {"id": cell_id, "cell_type": kind, "source": source, "metadata": _dict(item.get("metadata"))}
+    )
+    if kind == "code":
+        outputs = item.get("outputs")
+        cell.execution_count = None
+        cell.outputs = (
+            nbformat.from_dict([one for one in outputs if isinstance(one, dict)]) if isinstance(outputs, list) else []
+        )
     if kind == "markdown" and (attachments := _attachments(item.get("attachments"))):
         cell.attachments = attachments
     return cell

@@ -40,6 +40,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     for module in PRELOADED:
         importlib.import_module(module)
+    os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)  # set by one of them; a kernel decides for itself
     if (threads := len(os.listdir("/proc/self/task"))) != 1:
         raise SystemExit(f"the parent of the kernels has {threads} threads; a fork of it would hang")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks

@@ -11,6 +11,7 @@ import sys
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import zmq
 from ipykernel.heartbeat import Heartbeat
 from ipykernel.ipkernel import IPythonKernel
@@ -74,6 +75,7 @@ def run(spec: dict[str, Any]) -> None:
     """Be a kernel until the end."""
     random.seed(SEED)
     np.random.seed(SEED)
+    torch.manual_seed(SEED)
     app = CourseKernelApp.instance(connection_file="none", transport="ipc", ip="/inherited", log_level="CRITICAL")
     app.descriptors = spec["channels"]
     for number, name in enumerate(NAMES, 1):
