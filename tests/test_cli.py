@@ -193,7 +193,7 @@ def looping(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_ctrl_c_ends_everything_quietly(looping, tmp_path):
     below = wait_for_depth(psutil.Process(looping.pid), 3)  # lesson, variant, graded cell
     os.killpg(looping.pid, signal.SIGINT)
-    out, err = looping.communicate(timeout=20)
+    out, err = looping.communicate(timeout=60)
     assert (looping.returncode, out, err) == (130, "", "")
     assert not psutil.wait_procs(below, timeout=5)[1]
     assert not list(tmp_path.glob("torchgrade-*"))

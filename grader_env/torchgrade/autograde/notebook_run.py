@@ -90,7 +90,9 @@ class NotebookRun:
                 self._resources.callback(ours.close)
                 self._resources.callback(theirs.close)
         ends = [theirs for _, theirs in self._pairs.values()]
+        started = time.monotonic()
         self._kernel = Kernel(connections=ends, files=self._files, limits=self._limits, parent=self._parent)
+        self._deadline += time.monotonic() - started  # the machine's time, not the student's
         self._resources.callback(self._kernel.close)
 
     def _give_up_kernel(self, so_far: Sequence[Step]) -> None:
