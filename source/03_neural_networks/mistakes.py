@@ -151,6 +151,105 @@ class Linear(nn.Module):
         return y + self.bias if self.bias is not None else y
 
 
+# 3.2 polyline
+
+
+@mistake("polyline", "the output weights are the slopes; a unit stays on, so they must be changes of slope", see="3.2")
+def polyline(xs, ys):
+    slopes = ys.diff() / xs.diff()
+    net = nn.Sequential(nn.Linear(1, len(slopes)), nn.ReLU(), nn.Linear(len(slopes), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(-xs[:-1])
+        net[2].weight.copy_(slopes)
+        net[2].bias.copy_(ys[:1])
+    return net
+
+
+@mistake("polyline", "a slope is a rise divided by its step; all steps are taken for 1", see="3.2")
+def polyline(xs, ys):
+    rises = ys.diff()
+    net = nn.Sequential(nn.Linear(1, len(rises)), nn.ReLU(), nn.Linear(len(rises), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(-xs[:-1])
+        net[2].weight.copy_(rises.diff(prepend=torch.zeros(1)))
+        net[2].bias.copy_(ys[:1])
+    return net
+
+
+@mistake("polyline", "the line starts at height 0 instead of ys[0]: the output's bias is forgotten", see="3.2")
+def polyline(xs, ys):
+    slopes = ys.diff() / xs.diff()
+    net = nn.Sequential(nn.Linear(1, len(slopes)), nn.ReLU(), nn.Linear(len(slopes), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(-xs[:-1])
+        net[2].weight.copy_(slopes.diff(prepend=torch.zeros(1)))
+        net[2].bias.zero_()
+    return net
+
+
+@mistake("polyline", "relu(x + corner) bends at minus the corner; the bias needs a minus", see="3.2")
+def polyline(xs, ys):
+    slopes = ys.diff() / xs.diff()
+    net = nn.Sequential(nn.Linear(1, len(slopes)), nn.ReLU(), nn.Linear(len(slopes), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(xs[:-1])
+        net[2].weight.copy_(slopes.diff(prepend=torch.zeros(1)))
+        net[2].bias.copy_(ys[:1])
+    return net
+
+
+@mistake("polyline", "the first slope is missing: the changes alone leave the first piece flat", see="3.2")
+def polyline(xs, ys):
+    slopes = ys.diff() / xs.diff()
+    net = nn.Sequential(nn.Linear(1, len(slopes)), nn.ReLU(), nn.Linear(len(slopes), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(-xs[:-1])
+        net[2].weight.copy_(slopes.diff(prepend=slopes[:1]))
+        net[2].bias.copy_(ys[:1])
+    return net
+
+
+@accepted("polyline", "a loop over the corners and a state_dict")
+def polyline(xs, ys):
+    units, slope, changes = len(xs) - 1, 0.0, []
+    for i in range(units):
+        now = ((ys[i + 1] - ys[i]) / (xs[i + 1] - xs[i])).item()
+        changes.append(now - slope)
+        slope = now
+    net = nn.Sequential(nn.Linear(1, units), nn.ReLU(), nn.Linear(units, 1))
+    numbers = {"0.weight": torch.ones(units, 1), "0.bias": -xs[:units], "2.weight": torch.tensor([changes])}
+    net.load_state_dict(numbers | {"2.bias": ys[:1]})
+    return net
+
+
+@accepted("polyline", "mirrored units that are off to the right of their corner, so the height is that of the last one")
+def polyline(xs, ys):
+    slopes = ys.diff() / xs.diff()
+    net = nn.Sequential(nn.Linear(1, len(slopes)), nn.ReLU(), nn.Linear(len(slopes), 1))
+    with torch.no_grad():
+        net[0].weight.fill_(-1)
+        net[0].bias.copy_(xs[1:])
+        net[2].weight.copy_(slopes.diff(append=torch.zeros(1)))
+        net[2].bias.copy_(ys[-1:])
+    return net
+
+
+@accepted("polyline", "units that reach 1 at the next corner, and output weights to match")
+def polyline(xs, ys):
+    steps = xs.diff()
+    slopes = ys.diff() / steps
+    net = nn.Sequential(nn.Linear(1, len(steps)), nn.ReLU(), nn.Linear(len(steps), 1))
+    net[0].weight.data, net[0].bias.data = 1 / steps[:, None], -xs[:-1] / steps
+    net[2].weight.data = (slopes - torch.cat([torch.zeros(1), slopes[:-1]]))[None] * steps
+    net[2].bias.data = ys[:1].clone()
+    return net
+
+
 # 3.3 scaled_normal_
 
 
