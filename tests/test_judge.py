@@ -9,9 +9,12 @@ import struct
 import threading
 import time
 
+import nbformat
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_notebook
 from small_lesson import GOOD_BANK, LESSON, cell_of, make_course
+from torchgrade.autograde.judging import outputs_of
 from torchgrade.check import capture, codec
 from torchgrade.check.student import Probe
 from torchgrade.errors import CourseError
@@ -236,6 +239,17 @@ def test_an_untouched_stub_is_no_answer(judge, master):
 def test_what_a_student_does_never_waits_for_a_person(judge, master, code, kind):
     found = verdict(judge, master, code)
     assert found.kind is kind and not found.needs_person
+
+
+HALF = {"kinds": ["\ud800"], "message": "\ud800", "lines": [{"function": "\ud800", "number": 1, "text": "\ud800"}]}
+
+
+@pytest.mark.parametrize("reply", [{"raised": HALF}, {"unsendable": "\ud800"}])
+def test_a_verdict_can_be_written_whatever_the_students_process_says(judge, master, reply):
+    code = f"import torchgrade.judge.agent as a\na._answer = lambda *x: ({reply!a}, b'')"
+    found = verdict(judge, master, code)
+    assert found.kind is Kind.FAILED and "\\ud800" in found.message
+    nbformat.writes(new_notebook(cells=[new_code_cell(outputs=outputs_of(found))])).encode()
 
 
 CONVERTS = "from torchgrade import check\n\nlast = check.run(lambda: double(1))[-1]\ncheck.close(last, 2, 'last')"

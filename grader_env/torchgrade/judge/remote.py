@@ -103,7 +103,7 @@ def _reply(header: frames.Header, body: bytes) -> Reply:
         case {"raised": dict(raised)}:
             return Reply(raised=_raised(raised), calls=names)
         case {"unsendable": str(text)} if _is_text(text, MAX_MESSAGE):
-            return Reply(unsendable=text, calls=names)
+            return Reply(unsendable=_printable(text), calls=names)
         case {"value": str(value)} if len(value) <= MAX_HEADER:
             return Reply(value.encode(errors="replace"), body, calls=names)
     raise Garbled("sent something that is no answer")
@@ -115,14 +115,19 @@ def _raised(raised: dict[str, Any]) -> Raised:
         raise Garbled("sent something that is no answer (kinds)")
     if not _is_text(message, MAX_MESSAGE) or type(lines) is not list or len(lines) > MAX_LINES:
         raise Garbled("sent something that is no answer (error)")
-    return Raised(tuple(kinds), str(message), tuple(_line(line) for line in lines))
+    return Raised(tuple(map(_printable, kinds)), _printable(str(message)), tuple(_line(line) for line in lines))
 
 
 def _line(line: Any) -> Line:
     match line:
         case {"function": str(function), "number": int(number), "text": str(text)} if type(number) is int:
-            return Line(function[:MAX_NAME], number, text[:MAX_NAME])
+            return Line(_printable(function[:MAX_NAME]), number, _printable(text[:MAX_NAME]))
     raise Garbled("sent something that is no answer (line)")
+
+
+def _printable(text: str) -> str:
+    """`text` as a notebook can hold it: half of a surrogate pair would keep the whole notebook from being written."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_text(value: Any, longest: int) -> bool:
