@@ -180,13 +180,13 @@ def test_the_release_leaks_nothing(course):
     ("student", "sentence"),
     [
         ("perfect", "Hidden checks: passed."),
-        ("untouched", "Hidden checks: stopped by an error (NotImplementedError)."),
+        ("untouched", "Hidden checks: stopped by NotImplementedError."),
         ("message_in_a_name", "Hidden checks: stopped by an error."),
         ("endless_loop", "Hidden checks: did not finish in time and was stopped."),
         ("endless_loop", "Did not finish in time and was stopped."),
-        ("deaf_loop", "Hidden checks: stopped by an error (NameError)."),  # a new kernel went on after it
+        ("deaf_loop", "Hidden checks: stopped by NameError."),  # a new kernel went on after it
         ("dead_kernel", "The kernel died in this cell."),
-        ("dead_kernel", "Hidden checks: stopped by an error (NameError)."),
+        ("dead_kernel", "Hidden checks: stopped by NameError."),
         ("not_json", "your file could not be read: it is not JSON, or cut off."),
         ("copied_test", "the test cell <code>double_check</code> was here 2 times; it was restored once."),
         ("deleted_tests", "the test cell <code>double_values</code> was missing; it was put back."),

@@ -1,13 +1,18 @@
 """Of a hidden test the feedback repeats one phrase of a closed list."""
 
 import pytest
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from torchgrade.autograde.outcome import Stopped
 from torchgrade.check.failures import CheckFailed, NotAnswered, WrongValues
 from torchgrade.feedback.hide import HideTests, ShortErrors
 from torchgrade.feedback.vocabulary import verdict
 
 HIDDEN = "# After you submit: more.\n### BEGIN HIDDEN TESTS\nassert f(7) == 'secret'\n### END HIDDEN TESTS"
+
+
+def hidden_in(cell):
+    notebook, _ = HideTests().preprocess(new_notebook(cells=[cell]), {})
+    return notebook.cells[0]
 
 
 def ran(*enames):
@@ -22,7 +27,7 @@ def ran(*enames):
         (("WrongValues",), WrongValues.kind),
         (("NotAnswered",), NotAnswered.kind),
         (("CheckFailed",), CheckFailed.kind),
-        (("ZeroDivisionError",), "stopped by an error (ZeroDivisionError)"),
+        (("ZeroDivisionError",), "stopped by ZeroDivisionError"),
         (("secret",), "stopped by an error"),
         (("print",), "stopped by an error"),
         (("<b>secret</b>",), "stopped by an error"),
@@ -30,13 +35,13 @@ def ran(*enames):
     ],
 )
 def test_a_hidden_cell_shows_its_comment_and_one_phrase(enames, phrase):
-    cell, _ = HideTests().preprocess_cell(ran(*enames), {}, 0)
+    cell = hidden_in(ran(*enames))
     assert cell.source == "# After you submit: more."
     assert [output.text for output in cell.outputs] == [f"Hidden checks: {phrase}."]
 
 
 def test_a_hidden_region_without_an_end_is_hidden_to_the_last_line():
-    cell, _ = HideTests().preprocess_cell(new_code_cell("# shown\n# BEGIN HIDDEN TESTS\nsecret"), {}, 0)
+    cell = hidden_in(new_code_cell("# shown\n# BEGIN HIDDEN TESTS\nsecret"))
     assert cell.source == "# shown"
 
 

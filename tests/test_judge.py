@@ -22,7 +22,7 @@ from torchgrade.judge import agent, frames
 from torchgrade.judge.process import Judge
 from torchgrade.judge.question import Question, seconds_from_now
 from torchgrade.judge.remote import Died, Garbled, NeverThere, RemoteStudent, TimeOut
-from torchgrade.judge.verdict import Diagnosis, Kind, Verdict
+from torchgrade.judge.verdict import Diagnosis, Kind, Stop, Verdict
 from torchgrade.lessons.master import read_master
 from torchgrade.lessons.solved import run_source
 
@@ -157,8 +157,15 @@ def test_after_a_timeout_nothing_more_is_asked():
 
 
 def test_a_verdict_survives_json():
-    verdict = Verdict("a", Kind.FAILED, "no", "WrongValues", "x", Diagnosis("it is added", "7.1"), 0.5)
+    stop = Stop("ValueError", "return x[3]", 2)
+    verdict = Verdict("a", Kind.FAILED, "no", "StudentRaised", "x", stop, Diagnosis("it is added", "7.1"), 0.5)
     assert Verdict.from_dict(json.loads(json.dumps(verdict.to_dict()))) == verdict
+
+
+def test_a_verdict_of_an_older_version_can_be_read():
+    record = Verdict("a", Kind.PASSED).to_dict()
+    del record["stop"]
+    assert Verdict.from_dict(record) == Verdict("a", Kind.PASSED)
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +246,14 @@ def test_an_untouched_stub_is_no_answer(judge, master):
 def test_what_a_student_does_never_waits_for_a_person(judge, master, code, kind):
     found = verdict(judge, master, code)
     assert found.kind is kind and not found.needs_person
+
+
+def test_a_verdict_says_where_the_students_code_stopped(judge, master):
+    found = verdict(judge, master, "def double(x):\n    values = [x]\n    return values[1]")
+    assert found.stop == Stop("IndexError", "return values[1]", 3)
+    assert verdict(judge, master, "").stop == Stop("NameError")
+    assert verdict(judge, master, "def double(x): return 'text'").stop is None
+    assert verdict(judge, master, "def double(x):\n    raise NotImplementedError()").stop is None
 
 
 HALF = {"kinds": ["\ud800"], "message": "\ud800", "lines": [{"function": "\ud800", "number": 1, "text": "\ud800"}]}

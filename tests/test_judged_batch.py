@@ -11,6 +11,11 @@ pytestmark = [pytest.mark.course, pytest.mark.xdist_group("judged batch")]
 
 RIGHT = {"double": "def double(x):\n    return FACTOR * x", "total": "def total(items):\n    return sum(items)"}
 DEAF = "    import signal\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    while True: pass"
+STOPS = """
+def total(items):
+    rest = items[2:]
+    return sum(items) if not rest else rest[1]
+"""
 # student -> (answers that differ from the right ones, points: 3 for double, 3 for total, 2 for both in the project)
 CASES = {
     "right": ({}, 8),
@@ -25,6 +30,7 @@ CASES = {
     "floods": ({"total": "print('x' * 10**8)\n" + RIGHT["total"]}, 8),
     "forges": ({"double": "import torchgrade.check as c\nc.close = lambda *a, **k: None\ndef double(x): return 0"}, 3),
     "grows": ({"double": "def double(x):\n    return bytearray(1 << 40)"}, 3),
+    "stops": ({"total": STOPS}, 6),
     "in_place": ({"total": "def total(items):\n    items.append(0)\n    return sum(items)"}, 8),
 }
 
@@ -77,7 +83,9 @@ def page(course, student):
         ("loops_in_its_cell", "Did not finish in time and was stopped."),
         ("floods", "Printed too much and was stopped."),
         ("forges", "Hidden checks: a value is wrong."),
-        ("grows", "Hidden checks: the code stopped with an error."),
+        ("grows", "Hidden checks: stopped by MemoryError in your line 2: `return bytearray(1 &lt;&lt; 40)`."),
+        ("grows", "Your code stopped with MemoryError\n  in double, line 2 of its cell: return bytearray"),
+        ("stops", "stopped by IndexError in your line 4: `return sum(items) if not rest else rest[1]`."),
     ],
 )
 def test_feedback_says_what_happened(course, student, sentence):

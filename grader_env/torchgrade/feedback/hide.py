@@ -15,6 +15,7 @@ from traitlets import default
 from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
 from torchgrade.autograde.outcome import Stopped, errors
+from torchgrade.feedback.stops import Lines, own_lines
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
 from torchgrade.lessons.master import without_regions
 
@@ -30,12 +31,14 @@ class FeedbackPreprocessor(Preprocessor):
 class HideTests(FeedbackPreprocessor):
     """A graded cell shows what the student was given and how it ended; one with hidden tests not even their words."""
 
-    def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
-        has_hidden = HIDDEN[0] in cell.source
-        cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
-        if cell.cell_type == "code" and (has_hidden or verdict_of(cell)):
-            cell.outputs = _how_it_ended(cell, has_hidden)
-        return cell, resources
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        own = own_lines(nb)
+        for cell in nb.cells:
+            has_hidden = HIDDEN[0] in cell.source
+            cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
+            if cell.cell_type == "code" and (has_hidden or verdict_of(cell)):
+                cell.outputs = _how_it_ended(cell, has_hidden, own)
+        return nb, resources
 
 
 class ShortErrors(FeedbackPreprocessor):
@@ -52,11 +55,11 @@ class ShortErrors(FeedbackPreprocessor):
         return cell, resources
 
 
-def _how_it_ended(cell: Any, has_hidden: bool) -> list[Any]:
+def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
     decided = verdict_of(cell)
     said = [] if has_hidden else errors(cell)
     if not said:
-        said = [_line(f"{'Hidden checks' if has_hidden else 'Checks'}: {verdict(cell)}.")]
+        said = [_line(f"{'Hidden checks' if has_hidden else 'Checks'}: {verdict(cell, own)}.")]
     return [*said, _line(decided.diagnosis.sentence)] if decided and decided.diagnosis else said
 
 

@@ -1,20 +1,26 @@
-"""The few phrases that feedback uses for what happened in a test cell, chosen by the error's class name alone."""
+"""The few phrases that feedback uses for what happened in a test cell."""
 
-import builtins
 from collections.abc import Iterator
 from typing import Any
 
 from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.outcome import errors, stopped
+from torchgrade.feedback.stops import Lines, error_name, stopped_by
 from torchgrade.judge.verdict import Kind
 
 PASSED = "passed"
 
 
-def verdict(cell: Any) -> str:
-    """One phrase for an executed test cell. No text of the cell, its error or the student is in it."""
-    if (decided := verdict_of(cell)) is not None and decided.kind is not Kind.FAILED:
-        return decided.kind.phrase
+def verdict(cell: Any, own: Lines = ()) -> str:
+    """One phrase for an executed test cell. Of the student's words, only a line of the notebook may be in it.
+
+    own: the lines that the student wrote (stops.own_lines)
+    """
+    if (decided := verdict_of(cell)) is not None:
+        if decided.kind is not Kind.FAILED:
+            return decided.kind.phrase
+        if decided.stop is not None:
+            return stopped_by(decided.stop, own)
     if (reason := stopped(cell)) is not None:
         return reason.value
     found = errors(cell)
@@ -22,14 +28,9 @@ def verdict(cell: Any) -> str:
 
 
 def phrase(ename: str) -> str:
-    """`ename` in plain words. A name that is neither a check's nor Python's own is the student's text: not repeated."""
+    """`ename` in plain words. A name that is neither a check's nor a well-known error's is not repeated."""
     kinds = {failure.__name__: failure.kind for failure in _check_failures()}
-    if ename in kinds:
-        return kinds[ename]
-    error = getattr(builtins, ename, None)
-    if isinstance(error, type) and issubclass(error, BaseException):
-        return f"stopped by an error ({ename})"
-    return "stopped by an error"
+    return kinds[ename] if ename in kinds else f"stopped by {error_name(ename)}"
 
 
 def is_check_failure(ename: str) -> bool:

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from torchgrade.check import student
-from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable
+from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable, StudentRaised
 from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import OWN_SECONDS, SECONDS, seconds_from_now
 from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
-from torchgrade.judge.verdict import Kind, Verdict
+from torchgrade.judge.verdict import Kind, Stop, Verdict
 from torchgrade.lessons.solved import first_line, run_source
 
 SEED = 20  # of the cell's own random numbers
@@ -41,7 +41,8 @@ def judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) 
         return Verdict(grade_id, Kind.PASSED, seconds=seconds)
     if isinstance(error, CheckFailed):
         kind = Kind.NO_ANSWER if isinstance(error, NotAnswered) else Kind.FAILED
-        return Verdict(grade_id, kind, str(error), type(error).__name__, seconds=seconds)
+        stop = _stop(who) if isinstance(error, StudentRaised) else None
+        return Verdict(grade_id, kind, str(error), type(error).__name__, stop=stop, seconds=seconds)
     if isinstance(error, NoAnswer):
         return Verdict(grade_id, _kind_of(error), _sentence(error), type(error).__name__, seconds=seconds)
     what = f"{type(error).__name__}: {first_line(error)}"
@@ -100,6 +101,15 @@ def _time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _stop(who: RemoteStudent) -> Stop | None:
+    """What the last reply says: a cell stops at the first one that is an error."""
+    raised = who.heard[-1][1].raised if who.heard else None
+    if raised is None:
+        return None
+    error = raised.kinds[0]
+    return Stop(error, raised.lines[-1].text, raised.lines[-1].number) if raised.lines else Stop(error)
 
 
 def _kind_of(error: NoAnswer) -> Kind:

@@ -39,11 +39,27 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """The student's own error, and the innermost line of theirs that it passed through.
+
+    All of it is what the student's process says: staff may read it, a student only after torchgrade.feedback.stops.
+
+    error: the name of its class
+    line, number: the line without its indentation, and its number in its cell; empty and 0 if there is none
+    """
+
+    error: str
+    line: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One graded cell.
 
     failure: the class name of what failed, as in torchgrade.check.failures; empty if it passed
     message: for staff, and for the student if the cell is visible
+    stop: where the student's code stopped, if an error of its own was why
     detail: for staff, when a person must look
     seconds: it took to judge, without the diagnosis
     """
@@ -53,6 +69,7 @@ class Verdict:
     message: str = ""
     failure: str = ""
     detail: str = ""
+    stop: Stop | None = None
     diagnosis: Diagnosis | None = None
     seconds: float = 0.0
 
@@ -70,5 +87,6 @@ class Verdict:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Verdict":
+        stop = Stop(**data["stop"]) if data.get("stop") else None  # not in what an older version has graded
         diagnosis = Diagnosis(**data["diagnosis"]) if data["diagnosis"] else None
-        return cls(**{**data, "kind": Kind[data["kind"]], "diagnosis": diagnosis})
+        return cls(**{**data, "kind": Kind[data["kind"]], "stop": stop, "diagnosis": diagnosis})
