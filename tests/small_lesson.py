@@ -30,6 +30,11 @@ TRIPLES = """
 def double(x):
     return sum([x] * 3)
 """
+TIMES_THREE = """
+@mistake("double", "it multiplies by three", see="7.1")
+def double(x):
+    return 3 * x
+"""
 MISSES_THE_FIRST = """
 @mistake("total", "the first item is left out", see="7.2")
 def total(items):

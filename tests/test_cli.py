@@ -12,7 +12,19 @@ from pathlib import Path
 import psutil
 import pytest
 from small_course import write
-from small_lesson import ADDS_TWO, FOR_EVER, GOOD_BANK, LESSON, MARKS, SUM_OF_TWO, SURVIVOR, cell_of, make_course, tiny
+from small_lesson import (
+    ADDS_TWO,
+    FOR_EVER,
+    GOOD_BANK,
+    LESSON,
+    MARKS,
+    SUM_OF_TWO,
+    SURVIVOR,
+    TIMES_THREE,
+    cell_of,
+    make_course,
+    tiny,
+)
 
 TORCHGRADE = [sys.executable, "-m", "torchgrade.cli"]
 
@@ -42,12 +54,22 @@ def test_mistakes_names_survivors_rejected_and_idle_cells(tmp_path):
     assert said[-1] == f"{LESSON}: killed 1/2, accepted 0/1"
 
 
+def test_mistakes_that_no_cell_separates_are_named_and_no_failure(tmp_path):
+    make_course(tmp_path, GOOD_BANK + TIMES_THREE)
+    done = torchgrade(tmp_path, "lesson", "mistakes")
+    assert done.returncode == 0
+    assert (
+        f"{tmp_path}/source/{LESSON}/mistakes.py:8: not separated from line 28: "
+        "no graded cell tells that it adds the number twice from that it multiplies by three"
+    ) in done.stdout.splitlines()
+
+
 def test_mistakes_as_json_are_nothing_but_json(tmp_path):
     def talk(notebook):
         notebook.cells[1].source = "FACTOR = 2\nprint('loud')"
 
     make_course(tmp_path, MARKS + FOR_EVER + SUM_OF_TWO, talk)
-    done = torchgrade(tmp_path, "lesson", "mistakes", "--json", "--timeout", "6")
+    done = torchgrade(tmp_path, "lesson", "mistakes", "--json", "--timeout", "3")
     assert (done.returncode, done.stderr) == (1, "")  # no mistake in `total`: its hidden cells are idle
     found = json.loads(done.stdout)[LESSON]
     assert {"killed": 1, "total": 1, "accepted": 1, "accepted_total": 1}.items() <= found.items()

@@ -10,6 +10,7 @@ from torchgrade.judge.diagnosis import diagnose
 from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import seconds_from_now
 from torchgrade.judge.verdict import Kind
+from torchgrade.lessons.alike import Answers
 from torchgrade.lessons.bank import read_bank
 from torchgrade.lessons.master import lesson_names, read_master
 from torchgrade.lessons.trials import try_variants
@@ -60,7 +61,8 @@ def test_the_judge_agrees_with_one_process_and_names_the_mistakes(solved, record
         for grade_id in failing:
             verdict, heard = found[grade_id]
             source = master.graded[grade_id].source
-            diagnosis = diagnose(grade_id, variant.exercise, source, heard, verdict.message, lesson, bank)
+            answers = Answers(tuple(heard), verdict.message)
+            diagnosis = diagnose(grade_id, variant.exercise, source, answers, lesson, bank)
             if diagnosis:
                 names[diagnosis.misconception].append(grade_id)
         assert set(names) <= {variant.text}, f"{where}: taken for another mistake: {dict(names)}"

@@ -168,7 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     _lessons_argument(mistakes)
     mistakes.add_argument("--json", action="store_true", help="print everything that was found as JSON")
     mistakes.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="limit for one variant (default: %(default)g)"
+        "--timeout",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="CPU time for one variant (default: %(default)g); by the clock it may last ten times as long",
     )
 
     ladder = _add(tools, "ladder", _ladder, "train the models of the ladder anew and write its reference rows")

@@ -2,24 +2,18 @@
 
 import contextlib
 import io
-import random
 import signal
 import time
 from collections.abc import Iterator
 from types import FrameType
 
-import numpy as np
-import torch
-
-from torchgrade.check import student
 from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable, StudentRaised
+from torchgrade.check.student import Student
 from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import OWN_SECONDS, SECONDS, seconds_from_now
 from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
 from torchgrade.judge.verdict import Kind, Stop, Verdict
-from torchgrade.lessons.solved import first_line, run_source
-
-SEED = 20  # of the cell's own random numbers
+from torchgrade.lessons.solved import first_line, run_graded
 
 NOT_COMPARABLE = "Your result could not be compared ({}). Does it have the type and shape that the exercise asks for?"
 
@@ -73,17 +67,11 @@ def fault_of_grader(grade_id: str, source: str, lesson: SolvedLesson) -> str:
     return words
 
 
-def run_cell(source: str, grade_id: str, who: student.Student) -> BaseException | None:
-    """What the cell stops with; None if it runs to its end. What it prints goes nowhere.
-
-    It draws the same random numbers every time: a submission gets one result, and two students are asked the same.
-    """
-    torch.manual_seed(SEED)
-    random.seed(SEED)
-    np.random.seed(SEED)
+def run_cell(source: str, grade_id: str, who: Student) -> BaseException | None:
+    """What the cell stops with; None if it runs to its end. What it prints goes nowhere."""
     try:
-        with _time_limit(SECONDS + OWN_SECONDS), contextlib.redirect_stdout(io.StringIO()), student.answering(who):
-            run_source(source, f"<graded cell {grade_id}>", {"__name__": "__main__"})
+        with _time_limit(SECONDS + OWN_SECONDS), contextlib.redirect_stdout(io.StringIO()):
+            run_graded(source, grade_id, who)
     except (Exception, SystemExit) as error:
         return error
     return None

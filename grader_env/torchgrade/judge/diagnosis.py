@@ -5,26 +5,21 @@ only such one. It runs in its place in the solved lesson, so that whatever uses 
 """
 
 import time
-from collections.abc import Sequence
 
-from torchgrade.check import codec
-from torchgrade.check.close import close
-from torchgrade.check.failures import CheckFailed
-from torchgrade.check.student import Reply
 from torchgrade.judge.cell import run_cell
 from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import seconds_from_now
 from torchgrade.judge.verdict import Diagnosis
+from torchgrade.lessons.alike import Answers, alike
 from torchgrade.lessons.bank import Bank, Variant
 
 SECONDS = 20.0  # for all mistakes of one cell together
-Heard = Sequence[tuple[str, Reply]]
 
 
 def diagnose(
-    grade_id: str, exercise: str, source: str, heard: Heard, failure: str, lesson: SolvedLesson, bank: Bank
+    grade_id: str, exercise: str, source: str, answers: Answers, lesson: SolvedLesson, bank: Bank
 ) -> Diagnosis | None:
-    """The mistake behind a failed cell. heard: the student's replies; failure: the message the cell stopped with."""
+    """The mistake behind a cell that failed with the student's `answers`."""
     deadline = seconds_from_now(SECONDS)
     found: dict[Diagnosis, None] = {}
     for variant in bank.mistakes:
@@ -32,50 +27,16 @@ def diagnose(
             continue
         if time.monotonic() > deadline or len(found) > 1:
             return None  # unknown, or not the only one
-        if gives(variant, grade_id, source, heard, failure, lesson, bank, deadline):
+        if gives(variant, grade_id, source, answers, lesson, bank, deadline):
             found[Diagnosis(variant.text, str(variant.see))] = None
     return next(iter(found)) if len(found) == 1 else None
 
 
 def gives(
-    variant: Variant,
-    grade_id: str,
-    source: str,
-    heard: Heard,
-    failure: str,
-    lesson: SolvedLesson,
-    bank: Bank,
-    deadline: float,
+    variant: Variant, grade_id: str, source: str, answers: Answers, lesson: SolvedLesson, bank: Bank, deadline: float
 ) -> bool:
     """Whether the cell fails with this mistake in the way it failed with the student's answer."""
     answer = f"{bank.prelude}\n{variant.source}"
     with lesson.student_at(grade_id, answer, deadline=deadline) as other:
         error = run_cell(source, grade_id, other)
-    if error is None:
-        return False
-    if any(kind == "names" for kind, _ in heard):  # names differ between equal programs; what the check says does not
-        return str(error) == failure
-    return _alike(heard, other.heard)
-
-
-def _alike(one: Heard, other: Heard) -> bool:
-    return len(one) == len(other) and all(
-        kind == other_kind and _same(reply, other_reply)
-        for (kind, reply), (other_kind, other_reply) in zip(one, other, strict=True)
-    )
-
-
-def _same(one: Reply, other: Reply) -> bool:
-    if one.raised is not None or other.raised is not None:
-        return _raised(one) == _raised(other)
-    if one.unsendable is not None or other.unsendable is not None:
-        return one.unsendable == other.unsendable
-    try:
-        close(codec.decode(one.header, one.body), codec.decode(other.header, other.body), "the same result")
-    except (codec.Unreadable, CheckFailed):
-        return False
-    return True
-
-
-def _raised(reply: Reply) -> tuple[str, str] | None:
-    return (reply.raised.kinds[0], reply.raised.message) if reply.raised else None
+    return error is not None and alike(answers, Answers(tuple(other.heard), str(error)))

@@ -13,6 +13,7 @@ from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import SECONDS_PER_CELL, Patience, Question, seconds_from_now
 from torchgrade.judge.remote import RemoteStudent
 from torchgrade.judge.verdict import Kind, Verdict
+from torchgrade.lessons.alike import Answers
 from torchgrade.lessons.bank import Bank
 from torchgrade.lessons.forked import end_with_parent
 from torchgrade.lessons.master import Master
@@ -73,7 +74,8 @@ def _judge_one(
     if verdict.kind is not Kind.FAILED or bank is None or not lesson.knows(question.grade_id):
         return verdict
     exercise = master.exercise_of(question.grade_id)
-    found = diagnose(question.grade_id, exercise, question.source, who.heard, verdict.message, lesson, bank)
+    answers = Answers(tuple(who.heard), verdict.message)
+    found = diagnose(question.grade_id, exercise, question.source, answers, lesson, bank)
     return replace(verdict, diagnosis=found)
 
 

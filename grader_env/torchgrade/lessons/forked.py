@@ -2,6 +2,7 @@
 
 import ctypes
 import faulthandler
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -20,22 +21,25 @@ Send = Callable[[Any], None]
 
 
 class Child:
-    """A fork that runs `work(send)` for at most `seconds`; what it sends gathers in `received`.
+    """A fork that runs `work(send)`; what it sends gathers in `received`.
 
-    It ends with this process, and its clock is its own. Its output goes nowhere.
+    seconds: how long it may last
+    cpu_seconds: how long it may compute, which does not depend on what else the machine does
+
+    It ends with this process, and its clocks are its own. Its output goes nowhere.
     """
 
-    def __init__(self, work: Callable[[Send], None], seconds: float):
+    def __init__(self, work: Callable[[Send], None], seconds: float, cpu_seconds: float = math.inf):
         self.received: list[Any] = []
         self.pipe, writer = _FORK.Pipe(duplex=False)
         state = random.getstate()  # Python seeds anew in a fork
-        self._process = _FORK.Process(target=_run, args=(work, writer, seconds, state, os.getpid()))
+        self._process = _FORK.Process(target=_run, args=(work, writer, seconds, cpu_seconds, state, os.getpid()))
         self._process.start()
         writer.close()
 
     @property
     def timed_out(self) -> bool:
-        return self._process.exitcode == -signal.SIGALRM
+        return self._process.exitcode in (-signal.SIGALRM, -signal.SIGPROF)
 
     @property
     def crashed(self) -> bool:
@@ -67,10 +71,10 @@ class Crew:
         self._size, self._done = size, done
         self._running: list[Child] = []
 
-    def start(self, work: Callable[[Send], None], seconds: float) -> Child:
+    def start(self, work: Callable[[Send], None], seconds: float, cpu_seconds: float = math.inf) -> Child:
         """Start a child as soon as there is room; `done` gets each child that has ended."""
         self._wait_until_fewer_than(self._size)
-        child = Child(work, seconds)
+        child = Child(work, seconds, cpu_seconds)
         self._running.append(child)
         return child
 
@@ -100,10 +104,18 @@ class Crew:
 
 
 def _run(
-    work: Callable[[Send], None], writer: multiprocessing.connection.Connection, seconds: float, state: Any, parent: int
+    work: Callable[[Send], None],
+    writer: multiprocessing.connection.Connection,
+    seconds: float,
+    cpu_seconds: float,
+    state: Any,
+    parent: int,
 ) -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for alarm in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(alarm, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    if cpu_seconds < math.inf:
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
     end_with_parent(parent)
     random.setstate(state)
     faulthandler.disable()  # a crash is reported as one, not printed

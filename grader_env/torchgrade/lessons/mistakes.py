@@ -24,7 +24,10 @@ def _warm_up() -> None:
 
 
 def run(lessons: list[tuple[Master, Bank]], *, as_json: bool, seconds: float) -> int:
-    """0 if every mistake loses points, every accepted variant keeps them and no hidden cell is idle; else 1."""
+    """0 if every mistake loses points, every accepted variant keeps them and no hidden cell is idle; else 1.
+
+    Mistakes that no cell separates are listed and are no failure: they lose points, but feedback cannot name them.
+    """
     _warm_up()
     reports = []
     for master, bank in lessons:
@@ -58,6 +61,9 @@ def show(report: Report) -> None:
     for trial in report.rejected:
         failure = trial.failures[0]
         print(f"{bank}:{trial.variant.line}: rejected by {failure.cell}: {failure.kind}: {failure.message}")
+    for one, other in report.unseparated:
+        where = f"{bank}:{one.variant.line}: not separated from line {other.variant.line}"
+        print(f"{where}: no graded cell tells that {one.variant.text} from that {other.variant.text}")
     for cell in report.idle_cells:
         print(f"{report.master.path}: {cell}: idle: every mistake it catches is caught by a visible cell")
     print(f"{report.crude:.0%} of the mistakes die by type, shape or exception alone")

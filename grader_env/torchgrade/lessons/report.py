@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
+from torchgrade.lessons.alike import Answers, alike
 from torchgrade.lessons.master import Master, has_hidden
 from torchgrade.lessons.trials import Trial
 
@@ -44,6 +47,30 @@ class Report:
         useful = {killer for trial in unseen for killer in _killers(trial)}
         return [grade_id for grade_id in self.master.graded if grade_id in hidden - useful]
 
+    @cached_property
+    def unseparated(self) -> list[tuple[Trial, Trial]]:
+        """Pairs of mistakes of which the judge can never name one or both, because every cell takes it for the other.
+
+        It names a mistake in the feedback if no other one gives the same replies. Two that say the same count as one.
+        """
+        return [pair for pair in combinations(self.mistakes, 2) if self._are_unseparated(*pair)]
+
+    def _are_unseparated(self, one: Trial, other: Trial) -> bool:
+        of_one, of_other = one.variant, other.variant
+        if of_one.exercise != of_other.exercise or (of_one.text, of_one.see) == (of_other.text, of_other.see):
+            return False
+        mine, others = self._answers(one), self._answers(other)
+        both = mine.keys() & others.keys()
+        return bool(both) and both in (mine.keys(), others.keys()) and all(alike(mine[c], others[c]) for c in both)
+
+    def _answers(self, trial: Trial) -> dict[str, Answers]:
+        """The graded cells of the exercise in which the judge may recognize the mistake."""
+        return {
+            failure.cell: failure.answers
+            for failure in trial.failures
+            if failure.answers is not None and self.master.exercise_of(failure.cell) == trial.variant.exercise
+        }
+
     @property
     def is_clean(self) -> bool:
         return bool(self.trials) and not (self.survivors or self.rejected or self.idle_cells)
@@ -62,6 +89,10 @@ class Report:
                 for exercise in self.master.answers
             },
             "idle_cells": self.idle_cells,
+            "unseparated": [
+                {"exercise": one.variant.exercise, "lines": [one.variant.line, other.variant.line]}
+                for one, other in self.unseparated
+            ],
             "variants": [self._entry(trial) for trial in self.trials],
         }
 

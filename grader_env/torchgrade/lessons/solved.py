@@ -1,10 +1,14 @@
 """Run a lesson's cells outside Jupyter: the solved lesson as a plain namespace, a graded cell as a check of it."""
 
 import linecache
+import random
 import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+import torch
 
 from torchgrade.check import student
 from torchgrade.check.failures import (
@@ -15,9 +19,12 @@ from torchgrade.check.failures import (
     WrongShape,
     WrongType,
 )
+from torchgrade.lessons.alike import Answers
 from torchgrade.lessons.master import Cell
 
 Namespace = dict[str, Any]
+
+SEED = 20  # of a graded cell's own random numbers
 
 CRUDE = (NotAnswered, NotComparable, StudentRaised, WrongDtype, WrongShape, WrongType)
 
@@ -30,12 +37,14 @@ class Failure:
     kind: the exception's class, or "time" or "crash"
     message: the first line
     crude: it failed by type, shape, dtype or an exception, which any test would catch; not by a value or a method
+    answers: what the judge would look for among the mistakes; None where it does not look
     """
 
     cell: str
     kind: str
     message: str
     crude: bool
+    answers: Answers | None = None
 
 
 def new_lesson() -> Namespace:
@@ -51,15 +60,46 @@ def run_source(source: str, name: str, namespace: Namespace) -> None:
     exec(compile(source, name, "exec", dont_inherit=True), namespace)
 
 
+class _Listener:
+    """A student who is heard."""
+
+    def __init__(self, lesson: Namespace):
+        self._student = student.LocalStudent(lesson)
+        self.heard: list[tuple[str, student.Reply]] = []
+
+    def answer(self, probe: student.Probe) -> student.Reply:
+        return self._hear("probe", self._student.answer(probe))
+
+    def names_used(self, definition: str) -> student.Reply:
+        return self._hear("names", self._student.names_used(definition))
+
+    def _hear(self, kind: str, reply: student.Reply) -> student.Reply:
+        self.heard.append((kind, reply))
+        return reply
+
+
 def grade(cell: Cell, grade_id: str, lesson: Namespace) -> Failure | None:
-    """Run a graded cell: it starts from nothing and reaches the lesson through `check` alone."""
+    """Run a graded cell on the code in `lesson`."""
+    who = _Listener(lesson)
     try:
-        with student.answering(student.LocalStudent(lesson)):
-            run_source(cell.source, f"<graded cell {grade_id}>", {"__name__": "__main__"})
+        run_graded(cell.source, grade_id, who)
     except (Exception, SystemExit) as error:
         crude = isinstance(error, CRUDE) or not isinstance(error, AssertionError)
-        return Failure(grade_id, type(error).__name__, first_line(error), crude)
+        answers = None if isinstance(error, NotAnswered) else Answers(tuple(who.heard), str(error))
+        return Failure(grade_id, type(error).__name__, first_line(error), crude, answers)
     return None
+
+
+def run_graded(source: str, grade_id: str, who: student.Student) -> None:
+    """Run a graded cell: it starts from nothing and reaches the lesson through `check`, that is `who`, alone.
+
+    It draws the same random numbers every time: a submission gets one result, and two students are asked the same.
+    """
+    torch.manual_seed(SEED)
+    random.seed(SEED)
+    np.random.seed(SEED)
+    with student.answering(who):
+        run_source(source, f"<graded cell {grade_id}>", {"__name__": "__main__"})
 
 
 def first_line(error: BaseException) -> str:

@@ -7,11 +7,9 @@ import contextlib
 import io
 import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import matplotlib.pyplot as plt
 import torch
 import torch._dynamo  # every optimizer's first step would import it
 
+from torchgrade.lessons.machine import cpu_seconds
 from torchgrade.lessons.master import Cell, is_demo, nbgrader, read_master
 from torchgrade.lessons.solved import first_line, grade, new_lesson, run_source
 
@@ -32,13 +31,13 @@ def measure(folder: Path, what: str) -> dict[str, Any]:
         ignored = shutil.ignore_patterns("*.ipynb", "mistakes.py", "__pycache__", ".ipynb_checkpoints")
         shutil.copytree(folder, copy, ignore=ignored, dirs_exist_ok=True)
         os.chdir(copy)
-        lesson, started = new_lesson(), _cpu()
+        lesson, started = new_lesson(), cpu_seconds()
         for cell in master.code_cells:
             if what == "grading" and is_demo(cell):
                 continue
             if (stopped := _run(cell, nbgrader(cell).get("grade_id", "") in master.graded, lesson)) is not None:
                 return {"cell": cell.id, "stopped": stopped}
-        return {"seconds": round(_cpu() - started, 2)}
+        return {"seconds": round(cpu_seconds() - started, 2)}
 
 
 def _run(cell: Cell, is_graded: bool, lesson: dict[str, Any]) -> str | None:
@@ -56,12 +55,6 @@ def _draw(*_: Any, **__: Any) -> None:
     """What a notebook does for plt.show(): agg alone would draw nothing, and the pictures would seem free."""
     for number in plt.get_fignums():
         plt.figure(number).savefig(io.BytesIO(), format="png")
-
-
-def _cpu() -> float:
-    """CPU seconds of this process and of the workers it has waited for."""
-    workers = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + workers.ru_utime + workers.ru_stime
 
 
 def main() -> None:

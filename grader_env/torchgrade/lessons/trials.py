@@ -23,10 +23,12 @@ from torchgrade.check.capture import bound_names
 from torchgrade.errors import CourseError
 from torchgrade.lessons.bank import Bank, Variant
 from torchgrade.lessons.forked import Child, Crew, Send
+from torchgrade.lessons.machine import cpu_seconds
 from torchgrade.lessons.master import Cell, Master, is_demo, nbgrader
 from torchgrade.lessons.solved import Failure, Namespace, first_line, grade, new_lesson, run_source
 
-SECONDS = 60.0  # for one variant
+SECONDS = 60.0  # of computing, for one variant
+PATIENCE = 10  # times as long may it last: a right answer must not be rejected because the machine is busy
 WHOLE_LESSON = 3600.0  # seconds for all variants of a lesson: only a hanging machine needs more
 GRACE = 5.0  # seconds that a variant has left to report that a graded cell of it ran out of time
 
@@ -43,6 +45,8 @@ def try_variants(
     master: Master, bank: Bank, *, seconds: float = SECONDS, done: Callable[[Trial], None] = lambda trial: None
 ) -> list[Trial]:
     """One trial per variant, in the order of the bank. `done` gets each as soon as it has ended.
+
+    seconds: how long a variant and the cells after it may compute
 
     Raises CourseError if the solved lesson does not run or pass, or a variant fits no answer or cannot be defined.
     """
@@ -165,7 +169,8 @@ class _Lesson:
             os.chdir(folder)
             self._attempt(variant, lesson, rest, send)
 
-        self._variant_of[crew.start(work, self._seconds + GRACE)] = variant
+        child = crew.start(work, PATIENCE * self._seconds + GRACE, cpu_seconds=self._seconds + GRACE)
+        self._variant_of[child] = variant
 
     def _copy_of(self, folder: Path) -> Path:
         """The files that a lesson's cells may read, in a place where they may write."""
@@ -175,7 +180,7 @@ class _Lesson:
 
     def _attempt(self, variant: Variant | None, lesson: Namespace, rest: list[_Step], send: Send) -> None:
         """In a child: the variant, then the rest of the notebook, which goes on after an error as a grader's would."""
-        deadline = time.monotonic() + self._seconds
+        deadline = time.monotonic() + PATIENCE * self._seconds
         if variant is not None:
             try:
                 run_source(self._bank.prelude, f"<prelude of {self._bank.path.name}>", lesson)
@@ -189,7 +194,11 @@ class _Lesson:
                     run_source(step.cell.source, step.name, lesson)
                 continue
             is_own = variant is None or self._master.exercise_of(step.grade_id) == variant.exercise
-            failure = _grade_in_a_fork(step, lesson, deadline) if is_own else grade(step.cell, step.grade_id, lesson)
+            failure = (
+                _grade_in_a_fork(step, lesson, deadline, self._seconds)
+                if is_own
+                else grade(step.cell, step.grade_id, lesson)
+            )
             if failure is not None:
                 send(failure)
                 if failure.kind == "time":
@@ -232,8 +241,12 @@ class _Lesson:
         )
 
 
-def _grade_in_a_fork(step: _Step, lesson: Namespace, deadline: float) -> Failure | None:
-    child = Child(lambda send: send(grade(step.cell, step.grade_id, lesson)), max(0.1, deadline - time.monotonic()))
+def _grade_in_a_fork(step: _Step, lesson: Namespace, deadline: float, seconds: float) -> Failure | None:
+    """deadline: by the clock (time.monotonic); seconds: that the variant may compute, this cell included"""
+    left, cpu_left = deadline - time.monotonic(), seconds - cpu_seconds()
+    child = Child(
+        lambda send: send(grade(step.cell, step.grade_id, lesson)), max(0.1, left), cpu_seconds=max(0.1, cpu_left)
+    )
     while child.lives():
         pass
     if child.timed_out:
