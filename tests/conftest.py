@@ -34,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, text in getattr(report, "user_properties", ()):
-                if name.startswith("table of "):
+                if name.startswith("table of ") and report.when == "call":
                     terminalreporter.section(name.removeprefix("table of "))
                     terminalreporter.write_line(text)
     terminalreporter.section("minutes by part")

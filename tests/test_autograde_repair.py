@@ -180,6 +180,10 @@ def test_an_untouched_written_question_counts_as_unanswered(submission, original
     assert determine_grade(find(repaired, "why")) == (None, 2)
 
 
+def test_a_notebook_in_which_nothing_is_graded_is_not_called_foreign(submission):
+    assert repair(submission.cells, Original({}, ()))[1] == []
+
+
 def test_a_notebook_of_something_else_gets_the_empty_lesson_and_one_note(original):
     other = lesson()
     other.cells = [new_code_cell("print('holiday')")]

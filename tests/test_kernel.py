@@ -54,7 +54,7 @@ def test_outputs_come_in_order(cells):
 
 
 def test_an_error_is_an_output_and_the_next_cell_runs(cells):
-    assert cells.run("1 / 0") is Ended.DONE and cells.kinds == ["error"]
+    assert cells.run("1 / 0") is Ended.FAILED and cells.kinds == ["error"]
     assert cells.run("print('on')") is Ended.DONE and cells.text == "on\n"
 
 
@@ -74,7 +74,7 @@ def test_a_loop_is_interrupted_and_the_kernel_lives(cells):
 
 
 def test_asking_for_input_is_an_error_at_once(cells):
-    assert cells.run("input()") is Ended.DONE and cells.kinds == ["error"]
+    assert cells.run("input()") is Ended.FAILED and cells.kinds == ["error"]
 
 
 def test_what_is_printed_beyond_the_limit_is_not_kept(cells):

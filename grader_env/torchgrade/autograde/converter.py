@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters.exporter import Exporter
+from nbconvert.exporters.exporter import Exporter, ResourcesDict
 from nbconvert.writers import FilesWriter
 from nbgrader import utils
 from nbgrader.api import MissingEntry
 from nbgrader.converters import Autograde
 
 from torchgrade.autograde.execute import GIVEN, KEY, RunCells
+from torchgrade.autograde.links import links_in
 from torchgrade.autograde.transaction import OneGradebook
 from torchgrade.autograde.work import Lesson, Result, Work, read_lesson
 from torchgrade.autograde.work_folder import files_in
@@ -92,6 +93,7 @@ class StepwiseAutograde(Autograde):
         self._sanitizing = True
         for path in submission.notebooks:
             resources = self.init_single_notebook_resources(path)
+            resources["metadata"] = ResourcesDict(name=resources["unique_key"], path=os.path.dirname(path))
             if not self._is_known(resources["nbgrader"]["notebook"], submission.lesson):
                 continue
             self._init_preprocessors()
@@ -134,6 +136,9 @@ class StepwiseAutograde(Autograde):
         self._require_same_lesson(submission)
         final = self._format_dest(submission.lesson, submission.student)
         self.notebooks = [*submission.works]
+        ignored = self.coursedir.ignore
+        links = links_in(self._format_source(submission.lesson, submission.student))
+        self.coursedir.ignore = [*ignored, *map(glob.escape, links)]  # nbgrader would copy what they point to
         self._staging = True
         staged = self._format_dest(submission.lesson, submission.student)
         try:
@@ -151,6 +156,7 @@ class StepwiseAutograde(Autograde):
             shutil.rmtree(staged, ignore_errors=True)
             raise
         finally:
+            self.coursedir.ignore = ignored
             self._staging = False
             self._sanitizing = True
 

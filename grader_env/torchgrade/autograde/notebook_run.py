@@ -133,6 +133,8 @@ class NotebookRun:
         match ended:
             case Ended.DONE:
                 return None
+            case Ended.FAILED:
+                return Stopped.ErrorNotShown  # unless an output shows it
             case Ended.OUTPUT:
                 return Stopped.TooMuchOutput
             case Ended.TIME | Ended.STUCK:

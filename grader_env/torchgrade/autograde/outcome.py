@@ -21,6 +21,7 @@ class Stopped(Enum):
     TooMuchOutput = "printed too much and was stopped"
     NoTimeLeft = "not run, because the whole notebook took too long"
     BadOutput = "gave an output that could not be read"
+    ErrorNotShown = "stopped with an error that it did not show"
     NotRun = "not run while grading"
 
     @property

@@ -4,6 +4,7 @@ Of a submission only four things are believed: the text of its answers, the text
 cells, and which cell claims to be which. Flags, points, types, tags and locked text come from the original.
 """
 
+from pathlib import Path
 from typing import Any
 
 from nbformat import from_dict
@@ -12,13 +13,16 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from torchgrade.autograde.matching import Cell, Match, is_unchanged, match
+from torchgrade.autograde.names import left_out, official
 from torchgrade.autograde.original import OfficialCell, Original, read_original
 from torchgrade.autograde.outcome import Stopped
+from torchgrade.autograde.unfinished import mark
 from torchgrade.lessons.master import DEMO
 from torchgrade.lessons.master import nbgrader as claimed
 
 NEW_CELL = {"code": new_code_cell, "markdown": new_markdown_cell, "raw": new_raw_cell}
 NOTE = "> **Note:** "  # begins the cell that explains a repair
+LEFT_OUT = "a notebook called `{}` was handed in, too; it was not looked at."
 NOTHING_FOUND = "none of the lesson's cells is in this notebook; they were put back empty."
 
 
@@ -26,8 +30,13 @@ class Repair(NbGraderPreprocessor):
     """Takes the place of nbgrader's ClearOutput, DeduplicateIds and OverwriteCells, which trust the submission."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        original = read_original(resources, CourseDirectory(parent=self))
-        nb.cells, notes = repair(nb.cells, original)
+        coursedir = CourseDirectory(parent=self)
+        nb.cells, notes = repair(nb.cells, read_original(resources, coursedir))
+        known = official(coursedir, resources["nbgrader"]["assignment"])
+        for name in left_out(Path(resources["metadata"]["path"]), known):
+            notes.append(LEFT_OUT.format(name))
+            nb.cells.insert(0, _note_cell(notes[-1]))
+        mark(nb)
         for note in notes:
             self.log.warning("%s: %s", resources["nbgrader"]["student"], note)
         return nb, resources
@@ -36,7 +45,7 @@ class Repair(NbGraderPreprocessor):
 def repair(cells: list[Cell], original: Original) -> tuple[list[Cell], list[str]]:
     """The repaired cells, and a note on each repair that a reader should know about (also among the cells)."""
     matches = match(cells, original)
-    if all(found.kept is None and not found.elsewhere for found in matches):
+    if matches and all(found.kept is None and not found.elsewhere for found in matches):
         empty = [_restored(found.official) for found in matches]
         return [*(_ordinary(cell, original) for cell in cells), _note_cell(NOTHING_FOUND), *empty], [NOTHING_FOUND]
     kept = {found.kept: found for found in matches if found.kept is not None}

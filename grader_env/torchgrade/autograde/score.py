@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import is_grade, is_solution
 
 from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.outcome import Stopped, stopped
+from torchgrade.autograde.unfinished import unmark
 
 
 class OnlyErrorsCount(NbGraderPreprocessor):
@@ -29,8 +31,22 @@ class OnlyErrorsCount(NbGraderPreprocessor):
 class SaveGrades(SaveAutoGrades):
     """What no machine has decided waits for a person: a test that nobody ran, a doubtful one, a fault of the grader.
 
-    Stock nbgrader gives the first full points and cannot express the others.
+    Stock nbgrader gives the first full points and cannot express the others. The grades of a notebook are saved
+    together, or not at all.
     """
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        facts = resources["nbgrader"]
+        self.notebook_id, self.assignment_id, self.student_id = (
+            facts[name] for name in ("notebook", "assignment", "student")
+        )
+        with Gradebook(facts["db_url"]) as self.gradebook:
+            save = self.gradebook.db.commit
+            self.gradebook.db.commit = self.gradebook.db.flush
+            NbGraderPreprocessor.preprocess(self, nb, resources)
+            save()
+        unmark(nb)
+        return nb, resources
 
     def _add_score(self, cell: Any, resources: Any) -> None:
         verdict = verdict_of(cell)

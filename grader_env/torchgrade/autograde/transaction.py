@@ -9,7 +9,9 @@ from nbgrader.api import Gradebook
 from nbgrader.converters import autograde
 from nbgrader.preprocessors import latesubmissions, overwritekernelspec, saveautogrades
 
-USERS = (autograde, latesubmissions, overwritekernelspec, saveautogrades)
+from torchgrade.autograde import score
+
+USERS = (autograde, latesubmissions, overwritekernelspec, saveautogrades, score)
 
 
 class OneGradebook:

@@ -80,7 +80,7 @@ def _run(work: Work) -> Result:
 
 def _finished(cell: CodeCell, step: Step, outputs: list[Any], notes: list[str]) -> list[Any]:
     """The outputs, with the reason at their end if the cell did not run to its own."""
-    if step.stopped is None:
+    if step.stopped is None or (step.stopped is Stopped.ErrorNotShown and errors_in(outputs)):
         return outputs
     if step.stopped is not Stopped.KernelGone:
         notes.append(f"cell {cell.grade_id or 'without a name'}: {step.stopped.value}.")

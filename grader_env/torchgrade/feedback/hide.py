@@ -15,9 +15,13 @@ from traitlets import default
 from torchgrade.autograde.judging import verdict_of
 from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
 from torchgrade.autograde.outcome import Stopped, errors
+from torchgrade.autograde.unfinished import is_marked
+from torchgrade.errors import CourseError
 from torchgrade.feedback.stops import Lines, own_lines
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
 from torchgrade.lessons.master import without_regions
+
+MAX_CODE = 50_000  # characters of a cell on the page, ten times a lesson's longest
 
 
 class FeedbackPreprocessor(Preprocessor):
@@ -32,9 +36,14 @@ class HideTests(FeedbackPreprocessor):
     """A graded cell shows what the student was given and how it ended; one with hidden tests not even their words."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        if is_marked(nb):
+            student = resources["nbgrader"]["student"]
+            raise CourseError("it is not graded to its end.", where=student, remedy="Run nbgrader autograde again.")
         own = own_lines(nb)
         for cell in nb.cells:
             has_hidden = HIDDEN[0] in cell.source
+            if len(cell.source) > MAX_CODE:
+                cell.source = f"{cell.source[:MAX_CODE]}\n# cut here: this cell has {len(cell.source):,} characters"
             cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
             if cell.cell_type == "code" and (has_hidden or verdict_of(cell)):
                 cell.outputs = _how_it_ended(cell, has_hidden, own)

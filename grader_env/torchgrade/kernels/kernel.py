@@ -28,6 +28,7 @@ Message = dict[str, Any]
 START_SECONDS = 120.0  # a cold machine reads torch from disk
 SNAPSHOT_SECONDS = 20.0
 INTERRUPT_SECONDS = 3.0  # from the interrupt to the reply; then the kernel is stopped
+SEND_MILLISECONDS = 1000  # messages wait in a queue; without a peer there is none, and libzmq would wait for ever
 LAST_WORDS = 2.0  # seconds to wait for outputs once the reply is here: a flooded channel loses messages
 MAX_MESSAGE = 32 << 20  # bytes; libzmq drops a larger one unread
 
@@ -35,7 +36,8 @@ MAX_MESSAGE = 32 << 20  # bytes; libzmq drops a larger one unread
 class Ended(Enum):
     """How a cell ended."""
 
-    DONE = auto()  # with or without an error of its own
+    DONE = auto()
+    FAILED = auto()  # with an error of its own
     TIME = auto()  # interrupted
     OUTPUT = auto()  # interrupted, because it printed too much
     STUCK = auto()  # not to be interrupted: the kernel was stopped
@@ -104,11 +106,13 @@ class Kernel:
         content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False}
         request = self._send("execute_request", {**content, "user_expressions": {}, "stop_on_error": False})
         deadline, interrupted, answered, idle = time.monotonic() + seconds, None, False, False
+        ended = Ended.DONE
         while not (answered and idle):
             for channel, message, size in self._received(deadline - time.monotonic()):
                 if channel is self._shell:
                     if message is not None and _answers(message, request) and not answered:
                         answered, deadline = True, time.monotonic() + LAST_WORDS
+                        ended = Ended.FAILED if message["content"].get("status") == "error" else Ended.DONE
                 elif interrupted is not Ended.OUTPUT and not limit.take(size):
                     interrupted, deadline = Ended.OUTPUT, self._interrupt()
                 elif message is not None and _answers(message, request):
@@ -125,7 +129,7 @@ class Kernel:
                     self.stop()
                     return Ended.STUCK
                 interrupted, deadline = Ended.TIME, self._interrupt()
-        return interrupted or Ended.DONE
+        return interrupted or ended
 
     def snapshot(self, connection: socket.socket) -> bool:
         """Fork a copy of the kernel that answers on `connection`; False if that fails. A stuck kernel is stopped."""
@@ -174,6 +178,7 @@ class Kernel:
         channel: zmq.Socket[bytes] = self._context.socket(kind)
         channel.linger = 0
         channel.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        channel.setsockopt(zmq.SNDTIMEO, SEND_MILLISECONDS)
         channel.connect(f"ipc://{self._channels.base}-{self._channels.connection_info[name + '_port']}")
         return channel
 
@@ -204,13 +209,20 @@ class Kernel:
 
     def _interrupt(self) -> float:
         """Ask for an interrupt; the time until which it may take."""
-        self._session.send(self._control, self._session.msg("interrupt_request", {}))
+        self._post(self._control, self._session.msg("interrupt_request", {}))
         return time.monotonic() + INTERRUPT_SECONDS
 
     def _send(self, kind: str, content: Message) -> str:
         message = self._session.msg(kind, content)
-        self._session.send(self._shell, message)
+        self._post(self._shell, message)
         return message["header"]["msg_id"]
+
+    def _post(self, channel: zmq.Socket[bytes], message: Message) -> None:
+        """Send. A kernel whose sockets were broken, by garbage written into them, takes nothing: it is stopped."""
+        try:
+            self._session.send(channel, message)
+        except zmq.Again:
+            self.stop()
 
     def _received(self, seconds: float) -> list[tuple[zmq.Socket[bytes], Message | None, int]]:
         """(channel, message, bytes) of what is there, or comes within `seconds`, or before the kernel ends.
