@@ -623,6 +623,15 @@ def clip_gradients(parameters, max_norm):
     return norm
 
 
+@mistake("clip_gradients", "torch's own clipping is called instead of building it", see="5.5")
+def clip_gradients(parameters, max_norm):
+    with_gradient = [p for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm([p.grad for p in with_gradient])
+    if norm.isfinite():
+        nn.utils.clip_grad_norm_(with_gradient, max_norm)
+    return norm.item()
+
+
 @accepted("clip_gradients", "one long vector, and a millionth added to the norm as PyTorch does")
 def clip_gradients(parameters, max_norm):
     gradients = [p.grad for p in parameters if p.grad is not None]
