@@ -20,7 +20,7 @@ from nbgrader.api import MissingEntry
 from nbgrader.converters import Autograde
 
 from torchgrade.autograde.execute import GIVEN, KEY, RunCells
-from torchgrade.autograde.links import links_in
+from torchgrade.autograde.handed_in import ignore_links
 from torchgrade.autograde.transaction import OneGradebook
 from torchgrade.autograde.work import Lesson, Result, Work, read_lesson
 from torchgrade.autograde.work_folder import files_in
@@ -137,8 +137,8 @@ class StepwiseAutograde(Autograde):
         final = self._format_dest(submission.lesson, submission.student)
         self.notebooks = [*submission.works]
         ignored = self.coursedir.ignore
-        links = links_in(self._format_source(submission.lesson, submission.student))
-        self.coursedir.ignore = [*ignored, *map(glob.escape, links)]  # nbgrader would copy what they point to
+        self.assignments = {self._format_source(submission.lesson, submission.student): [*submission.notebooks]}
+        ignore_links(self)
         self._staging = True
         staged = self._format_dest(submission.lesson, submission.student)
         try:

@@ -10,8 +10,7 @@ from nbgrader.coursedir import CourseDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
-from torchgrade.autograde.links import ignore_links
-from torchgrade.autograde.names import name_misnamed
+from torchgrade.autograde.handed_in import ignore_links, name_misnamed
 from torchgrade.autograde.unfinished import drop_unfinished
 from torchgrade.errors import CourseError
 

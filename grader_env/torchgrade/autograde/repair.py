@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from torchgrade.autograde.handed_in import left_out, official
 from torchgrade.autograde.matching import Cell, Match, is_unchanged, match
-from torchgrade.autograde.names import left_out, official
 from torchgrade.autograde.original import OfficialCell, Original, read_original
 from torchgrade.autograde.outcome import Stopped
 from torchgrade.autograde.unfinished import mark

@@ -12,7 +12,7 @@ from typing import Any
 from nbgrader.converters import Autograde
 from nbgrader.utils import rmtree
 
-from torchgrade.autograde.names import official
+from torchgrade.autograde.handed_in import handed_in, official
 
 MARK = "torchgrade_unfinished"  # in the notebook's metadata, of which reading a submission keeps nothing
 
@@ -33,21 +33,18 @@ def is_marked(notebook: Any) -> bool:
 
 def drop_unfinished(converter: Autograde) -> None:
     """Remove what an earlier run left half done of the submissions that are to be graded."""
-    for folder, notebooks in converter.assignments.items():
-        facts = [converter.init_single_notebook_resources(path)["nbgrader"] for path in notebooks]
-        lesson, student = facts[0]["assignment"], facts[0]["student"]
-        graded = Path(converter._format_dest(lesson, student))
-        names = {fact["notebook"] for fact in facts}
-        known = official(converter.coursedir, lesson)
-        missing = [name for name in names & known if not _is_finished(graded / f"{name}.ipynb")]
-        if not missing or not graded.is_dir():
+    for one in handed_in(converter):
+        graded = Path(converter._format_dest(one.lesson, one.student))
+        wanted = one.notebooks & official(converter.coursedir, one.lesson)
+        undone = [path for name in wanted if not _is_finished(path := graded / f"{name}.ipynb")]
+        if not undone or not graded.is_dir():
             continue
-        converter.log.warning("%s was left half done by an earlier run; it is graded again.", folder)
+        converter.log.warning("%s was left half done by an earlier run; it is graded again.", one.folder)
         if converter.coursedir.notebook_id == "*":
             rmtree(str(graded))
         else:
-            for name in missing:
-                (graded / f"{name}.ipynb").unlink(missing_ok=True)
+            for path in undone:
+                path.unlink(missing_ok=True)
 
 
 def _is_finished(path: Path) -> bool:
