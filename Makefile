@@ -19,8 +19,8 @@ test: lint ## Run the linters and every test (ARGS="-k name" is passed on to pyt
 soak: setup ## Run the tests that are too slow for every run: more random values, other seeds (ARGS="-k name")
 	@$(BIN)/pytest -n auto --dist loadgroup -m soak $(ARGS)
 
-bench: setup ## Time grading against stock nbgrader and against the lowest time there can be (about half an hour)
-	@$(BIN)/python tests/bench_autograde.py
+bench: setup ## Time grading against stock nbgrader and the lowest time there can be (ARGS="01_... 07_..."; all: long)
+	@$(BIN)/python tests/bench_autograde.py $(ARGS)
 
 lint: setup ## Check style and types (ruff, mypy)
 	@$(BIN)/ruff check --quiet

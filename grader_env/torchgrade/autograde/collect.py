@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete
 from nbformat.v4 import new_code_cell, new_notebook
 
-from torchgrade.autograde.markup import Markup
+from torchgrade.autograde.kept_outputs import KeptOutputs
 from torchgrade.autograde.outcome import Stopped
-from torchgrade.autograde.plain import plain
 from torchgrade.kernels.kernel import Message
 
 
@@ -21,7 +19,7 @@ class Collector:
         self._client = NotebookClient(new_notebook(cells=self._cells))
         self._client.reset_execution_trackers()
         self._client.clear_before_next_output = self._client.record_timing = False
-        self._markup = Markup()
+        self._kept = KeptOutputs()
 
     def outputs(self, number: int) -> list[Any]:
         found: list[Any] = self._cells[number].outputs
@@ -32,21 +30,10 @@ class Collector:
         cell = self._cells[number]
 
         def collect(message: Message) -> None:
-            message["msg_type"] = message["header"].get("msg_type", "")
             try:
-                message["content"] = plain(message["content"])
-                _require_count(message["content"])
-                self._markup.limit(message["content"])
-                self._client.process_message(message, cell, number)
-            except CellExecutionComplete:
-                pass  # how nbclient tells its own loop
+                if (kept := self._kept.fit(message)) is not None:
+                    self._client.process_message(kept, cell, number)
             except Exception:  # whatever the library runs into: the student's process may send anything
                 cell.outputs.append(Stopped.BadOutput.output)
 
         return collect
-
-
-def _require_count(content: Message) -> None:
-    """nbclient takes over whatever is called a count, and pages show it as it is."""
-    if type(content.get("execution_count")) not in (int, type(None)):
-        raise ValueError("a count that is no number")

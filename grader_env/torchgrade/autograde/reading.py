@@ -102,8 +102,6 @@ def _rebuilt(data: dict[str, Any]) -> Any:
             new_markdown_cell(f"> **Note:** your notebook has more than {MAX_CELLS:,} cells: cut here.")
         )
     _shorten(cell for cell in notebook.cells if cell.cell_type != "code")
-    if kernel := _dict(_dict(data.get("metadata")).get("kernelspec")):
-        notebook.metadata.kernelspec = nbformat.from_dict(kernel)
     return notebook
 
 

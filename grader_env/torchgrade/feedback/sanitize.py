@@ -10,7 +10,7 @@ from typing import Any
 import bleach
 from bleach.css_sanitizer import CSSSanitizer
 from jinja2 import pass_context
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.filters.markdown_mistune import InvalidNotebook, IPythonRenderer, MarkdownWithMath
 
 BLOCKS = {"details", "div", "dd", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "p", "pre", "summary"}
 INLINE = {"br", "del", "kbd", "mark", "s", "small", "span", "sub", "sup", "u"}
@@ -41,7 +41,10 @@ def markdown2html(context: Any, source: str) -> str:
     """A text cell as harmless HTML, with the pictures pasted into it."""
     attachments = context.get("cell", {}).get("attachments", {})
     renderer = IPythonRenderer(escape=False, attachments=attachments, exclude_anchor_links=True)
-    html = MarkdownWithMath(renderer=renderer).render(source)
+    try:
+        html = MarkdownWithMath(renderer=renderer).render(source)
+    except InvalidNotebook:  # a picture is missing, as when a cell was copied without it
+        html = MarkdownWithMath(renderer=renderer).render(source.replace("attachment:", "missing-picture-"))
     return clean_html(TASK_BOX.sub(lambda box: "☑ " if "checked" in box.group() else "☐ ", html))
 
 
