@@ -33,6 +33,8 @@ REASONS = {
     "code cannot ask whether it is being graded": ("apps/validating-environment-variable",),
 }
 ON_PURPOSE = {name: reason for reason, names in REASONS.items() for name in names}
+# Which of the two it is depends on the machine: this one may differ, and may not.
+SLOW = {"preprocessors/infinite-recursion": "with PyTorch loaded, a traceback of 1000 frames takes IPython seconds"}
 pytestmark = pytest.mark.xdist_group("odd notebooks")
 
 
@@ -48,7 +50,8 @@ def test_they_are_graded_as_by_stock_nbgrader_or_otherwise_on_purpose(tmp_path, 
     stock = json.loads(STOCK.read_text(encoding="utf8"))
     rows, wrong = [("notebook", "stock nbgrader", "here", "because")], []
     for name in odd.MASTER:
-        there, here, why = stock[name], odd.result(root, name).text, ON_PURPOSE.get(name, "")
+        there, here = stock[name], odd.result(root, name).text
+        why = ON_PURPOSE.get(name) or (SLOW.get(name, "") if here != there else "")
         rows.append((name, there, "same" if here == there else here, why))
         if (here != there) != bool(why):
             wrong.append(name)
