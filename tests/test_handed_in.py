@@ -1,5 +1,7 @@
 """What is handed in beside the notebook, or in its place, stops nobody's grading and reaches no file of the machine."""
 
+import subprocess
+
 import pytest
 from small_course import LESSON, make_course, nbgrader, solved, submit
 from torchgrade.autograde.work_folder import MAX_FILES
@@ -41,7 +43,8 @@ def course(tmp_path_factory):
         submit(root, case.__name__, solved(root))
         case(root / "submitted" / case.__name__ / LESSON)
     submit(root, "z_honest", solved(root))
-    return root, nbgrader(root, "autograde", LESSON).stderr
+    yield root, nbgrader(root, "autograde", LESSON).stderr
+    subprocess.run(["rm", "-rf", root / "submitted"], check=True)  # pytest's own way to tidy up recurs
 
 
 def files(course, student):

@@ -30,6 +30,7 @@ SNAPSHOT_SECONDS = 20.0
 INTERRUPT_SECONDS = 3.0  # from the interrupt to the reply; then the kernel is stopped
 SEND_MILLISECONDS = 1000  # messages wait in a queue; without a peer there is none, and libzmq would wait for ever
 LAST_WORDS = 2.0  # seconds to wait for outputs once the reply is here: a flooded channel loses messages
+WELCOME_SECONDS = 5.0  # what is printed before the kernel knows of a new listener is lost
 MAX_MESSAGE = 32 << 20  # bytes; libzmq drops a larger one unread
 
 
@@ -123,7 +124,7 @@ class Kernel:
                 return Ended.DIED
             if time.monotonic() >= deadline and not (answered and idle):
                 if answered:  # what it printed last was too large to be taken in
-                    self._listen()
+                    self._listen_again()
                     return Ended.OUTPUT
                 if interrupted:
                     self.stop()
@@ -183,9 +184,18 @@ class Kernel:
         return channel
 
     def _listen(self) -> None:
-        """Subscribe to the output channel, anew after libzmq has closed it because of a message that is too large."""
+        """Subscribe to the output channel."""
         self._iopub = self._connect(zmq.SUB, "iopub")
         self._iopub.setsockopt(zmq.SUBSCRIBE, b"")
+
+    def _listen_again(self) -> None:
+        """After libzmq has closed the channel because of a message that is too large; until the kernel says welcome."""
+        self._listen()
+        deadline = time.monotonic() + WELCOME_SECONDS
+        while self.alive and time.monotonic() < deadline:
+            for _, message, _ in self._received(deadline - time.monotonic()):
+                if message is not None and message["header"].get("msg_type") == "iopub_welcome":
+                    return
 
     def _wait_until_ready(self) -> None:
         """Until the kernel answers, and its output channel has taken our subscription (it says welcome)."""
