@@ -117,10 +117,11 @@ def test_a_folder_without_a_notebook_is_named(course):
     assert done.returncode == 1 and "there is no notebook in it" in done.stdout
 
 
-def test_watching_it_grades_what_is_handed_in_and_ends_with_ctrl_c(course):
+def test_watching_it_grades_what_is_handed_in_and_ends_with_ctrl_c(course, request):
     running = start(course, LESSON, "--watch", "--student", "late", "--jobs", "1")
     assert running.stdout is not None
     hand_in(course, "late", {})
+    request.addfinalizer(running.kill)  # it would watch for ever if an assertion below fails
     assert "late, 07_tiny: 5 of 5" in running.stdout.readline()
     hand_in(course, "late", None)
     assert "late, 07_tiny: 0 of 5" in running.stdout.readline()
