@@ -6,6 +6,7 @@ warm process. Before that: does the time per submission grow with their number, 
 With lessons' names as arguments only those are graded, and nothing is asked about growth.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -28,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 CPU_GROUP = Path("/sys/fs/cgroup/cpuacct/torchgrade-bench")
 STOCK = "c = get_config()\nc.CourseDirectory.ignore = ['mistakes.py']\nc.ExecutePreprocessor.timeout = 300\n"
 OURS = f"c = get_config()\nload_subconfig({str(ROOT / 'nbgrader_config.py')!r})\n"
-PER_TURN = 2  # submissions of a lesson in one turn
-TURNS = 4
+TURNS = 2
+SUBMISSIONS = 48  # at least, of all lessons together: a few would measure the start of a run, not grading
 SIZES = (10, 100, 1000)
 LIMIT = """
 import json, os, sys, time
@@ -99,8 +100,13 @@ def run(command: list[str], course: Path, doors: list[str]) -> subprocess.Comple
     return done
 
 
+def per_turn(lessons: list[str]) -> int:
+    """Submissions of each lesson in one turn."""
+    return -(-SUBMISSIONS // (TURNS * len(lessons)))
+
+
 def course(root: Path, lessons: list[str], config: str, change: Callable[[Any], None]) -> Path:
-    """A course with these lessons, their masters changed, and PER_TURN * TURNS submissions of each."""
+    """A course with these lessons, their masters changed, and submissions of each for every turn."""
     root.mkdir(parents=True)
     (root / "nbgrader_config.py").write_text(config, encoding="utf8")
     shutil.copytree(ROOT / "source", root / "source", ignore=shutil.ignore_patterns("__pycache__"))
@@ -113,24 +119,23 @@ def course(root: Path, lessons: list[str], config: str, change: Callable[[Any], 
         change(notebook)
         write(path, notebook)
         run([sys.executable, "-m", "nbgrader", "generate_assignment", lesson], root, [])
-        for number in range(PER_TURN * TURNS):
-            write(root / "submitted" / student(number) / lesson / f"{lesson}.ipynb", submission(lesson, number))
+        for turn, number in itertools.product(range(TURNS), range(per_turn(lessons))):
+            write(
+                root / "submitted" / f"turn{turn}-student-{number:02d}" / lesson / f"{lesson}.ipynb",
+                submission(root, lesson, number),
+            )
     return root
 
 
-def student(number: int) -> str:
-    return f"turn{number // PER_TURN}-student-{number:02d}"
-
-
-def submission(lesson: str, number: int) -> Any:
-    """Half of them right, the others with every third answer left out."""
-    notebook = read_notebook(ROOT / "tests" / "students" / f"{lesson}.ipynb")
-    if number % 2:
-        released = read_notebook(ROOT / "release" / lesson / f"{lesson}.ipynb")
-        empty = {nbgrader(cell)["grade_id"]: cell.source for cell in released.cells if nbgrader(cell).get("solution")}
-        answers = [cell for cell in notebook.cells if nbgrader(cell).get("grade_id") in empty]
-        for cell in answers[number % 3 :: 3]:
-            cell.source = empty[nbgrader(cell)["grade_id"]]
+def submission(root: Path, lesson: str, number: int) -> Any:
+    """The course's own release with a student's answers; every second submission leaves out every third of them."""
+    solved = read_notebook(ROOT / "tests" / "students" / f"{lesson}.ipynb")
+    answers = {nbgrader(cell)["grade_id"]: cell.source for cell in solved.cells if nbgrader(cell).get("solution")}
+    notebook = read_notebook(root / "release" / lesson / f"{lesson}.ipynb")
+    to_answer = [cell for cell in notebook.cells if nbgrader(cell).get("grade_id") in answers]
+    for place, cell in enumerate(to_answer):
+        if number % 2 == 0 or place % 3:
+            cell.source = answers[nbgrader(cell)["grade_id"]]
     return notebook
 
 
@@ -162,7 +167,7 @@ def against_stock(folder: Path, lessons: list[str]) -> str:
     grade = [sys.executable, "-m", "torchgrade.cli", "autograde"]
     for turn in range(TURNS):
         who = f"turn{turn}-*"
-        count = PER_TURN * len(lessons)
+        count = per_turn(lessons) * len(lessons)
         with counted(costs["stock"], count) as doors:
             for lesson in lessons:
                 run([sys.executable, "-m", "nbgrader", "autograde", lesson, f"--student={who}"], stock, doors)
@@ -175,9 +180,9 @@ def against_stock(folder: Path, lessons: list[str]) -> str:
             cells.write_text(json.dumps(needed_cells(lesson)), encoding="utf8")
             where = ours / "source" / lesson
             with counted(Cost(), 0) as doors:
-                before, limit = _cpu_seconds(), [sys.executable, "-c", LIMIT, str(cells), str(PER_TURN)]
+                before, limit = _cpu_seconds(), [sys.executable, "-c", LIMIT, str(cells), str(per_turn(lessons))]
                 wall = float(run(limit, where, doors).stderr.split()[-1])
-                costs["limit"].add(wall, _cpu_seconds() - before, PER_TURN)
+                costs["limit"].add(wall, _cpu_seconds() - before, per_turn(lessons))
     for name, cost in costs.items():
         print(f"  {name:<26}{cost}", flush=True)
     ratio = {name: costs["stock"].each / cost.each for name, cost in costs.items()}
@@ -227,7 +232,7 @@ def main() -> None:
             growth(folder)
             print("workers, 40 small submissions:", flush=True)
             workers(folder)
-        total = PER_TURN * TURNS * len(lessons)
+        total = per_turn(lessons) * TURNS * len(lessons)
         print(f"{total} submissions of {len(lessons)} lessons, in {TURNS} turns:", flush=True)
         last = against_stock(folder, lessons)
     if CPU_GROUP.exists():

@@ -189,6 +189,6 @@ def test_a_worker_with_other_versions_is_refused():
     from torchgrade.errors import CourseError
     from torchgrade.sandbox import Limits
 
-    work = Work("student-01", (), {}, None, {}, 1, 1, Limits(), environment="another")
+    work = Work((), {}, None, {}, 1, 1, Limits(), environment="another")
     with pytest.raises(CourseError, match="other versions"):
         worker.run(work)

@@ -30,7 +30,7 @@ from torchgrade.errors import CourseError
 
 AHEAD = 2  # submissions under way for each worker: one that runs, one that waits
 WATCH_SECONDS = 2.0  # between two looks for what was handed in
-CHANCES = 2  # times that a submission is tried whose worker dies
+CHANCES = 4  # times that a submission is tried whose pool dies; it may only have waited beside the guilty one
 
 Executors = Callable[[], contextlib.AbstractContextManager[Executor]]
 
@@ -181,7 +181,7 @@ def _after_a_death(batch: _Batch) -> None:
             _write(batch, submission, futures)
             continue
         deaths = batch.deaths[submission.name] = batch.deaths.get(submission.name, 0) + 1
-        if deaths < CHANCES * AHEAD:
+        if deaths < CHANCES:
             batch.again.append(submission)
         else:
             batch.progress.failed(submission, RuntimeError(f"the workers that ran it died {deaths} times"))

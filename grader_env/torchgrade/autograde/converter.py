@@ -22,7 +22,7 @@ from nbgrader.converters import Autograde
 from torchgrade.autograde.execute import GIVEN, KEY, RunCells
 from torchgrade.autograde.handed_in import ignore_links
 from torchgrade.autograde.transaction import OneGradebook
-from torchgrade.autograde.work import Lesson, Result, Work, read_lesson
+from torchgrade.autograde.work import Result, Work, read_lesson
 from torchgrade.autograde.work_folder import files_in
 from torchgrade.errors import CourseError
 from torchgrade.lessons.master import read_notebook
@@ -49,10 +49,6 @@ class Submission:
     def stamp(self) -> tuple[tuple[str, int], ...]:
         """Changes when a notebook is handed in again."""
         return tuple((path, os.stat(path).st_mtime_ns) for path in self.notebooks if os.path.exists(path))
-
-
-class Changed(CourseError):
-    """The lesson is no longer what it was when the submission was read."""
 
 
 class StepwiseAutograde(Autograde):
@@ -207,12 +203,10 @@ class StepwiseAutograde(Autograde):
 
     def _require_same_lesson(self, submission: Submission) -> None:
         for work in submission.works.values():
-            if work.lesson and self._lesson_now(work.lesson).digest != work.lesson.digest:
-                raise Changed(
+            lesson = work.lesson
+            if lesson and read_lesson(Path(lesson.course), lesson.name).digest != lesson.digest:
+                raise CourseError(
                     "the lesson was changed while this submission was being graded; nothing was written.",
                     where=submission.name,
                     remedy="Run the command again.",
                 )
-
-    def _lesson_now(self, lesson: Lesson) -> Lesson:
-        return read_lesson(Path(lesson.course), lesson.name)

@@ -73,7 +73,6 @@ class RunCells(Execute):
             if cell.cell_type == "code" and cell.source.strip() and not is_demo(cell)
         )
         return Work(
-            student=resources["nbgrader"]["student"],
             cells=cells,
             files=files,
             lesson=read_lesson(Path(CourseDirectory(parent=self).root), name) if judged else None,

@@ -57,7 +57,6 @@ class Work:
     environment: environment() where the work was made
     """
 
-    student: str
     cells: tuple[CodeCell, ...]
     files: Mapping[str, bytes]
     lesson: Lesson | None
