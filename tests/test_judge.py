@@ -97,8 +97,11 @@ HOSTILE = {
     "no kinds": framed({"id": 1, "raised": {"kinds": [], "message": "", "lines": []}}),
     "a line that is none": framed({"id": 1, "raised": {"kinds": ["E"], "message": "", "lines": [{"number": True}]}}),
     "a message without end": framed({"id": 1, "raised": {"kinds": ["E"], "message": "x" * 5000, "lines": []}}),
-    "calls that are numbers": framed({"id": 1, "value": json.dumps(SIX), "calls": [1]}),
-    "many calls": framed({"id": 1, "value": json.dumps(SIX), "calls": ["x"] * 20_000}),
+    "what was watched is a list": framed({"id": 1, "value": json.dumps(SIX), "seen": ["x"]}),
+    "what nobody watches": framed({"id": 1, "value": json.dumps(SIX), "seen": {"weather": "fine"}}),
+    "a fraction of a call": framed({"id": 1, "value": json.dumps(SIX), "seen": {"calls": [0.5]}}),
+    "many calls": framed({"id": 1, "value": json.dumps(SIX), "seen": {"calls": ["x"] * 20_000}}),
+    "deep calls": framed({"id": 1, "value": json.dumps(SIX), "seen": {"calls": [[[[["x"]]]]]}}),
     "broken": framed({"id": 1, "broken": "cannot be rebuilt"}),
 }
 

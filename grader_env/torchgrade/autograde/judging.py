@@ -6,6 +6,7 @@ the feedback read the same record.
 
 import atexit
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,24 @@ judges = _Judges()
 
 def outputs_of(verdict: Verdict) -> list[Any]:
     """For nbgrader, an error output means no points. What a person has to settle is none."""
-    record = new_output("display_data", data={MIME: verdict.to_dict(), "text/plain": verdict.for_staff})
+    kept = replace(verdict, picture="")
+    found = [new_output("display_data", data={MIME: kept.to_dict(), "text/plain": verdict.for_staff})]
+    if verdict.picture:
+        found.append(new_output("display_data", data={"image/png": verdict.picture, "text/plain": ""}))
     if verdict.kind is Kind.PASSED or verdict.needs_person:
-        return [record]
+        return found
     lines = verdict.message.splitlines()
-    return [new_output("error", ename=verdict.failure, evalue=verdict.message, traceback=lines), record]
+    return [new_output("error", ename=verdict.failure, evalue=verdict.message, traceback=lines), *found]
 
 
 def verdict_of(cell: Any) -> Verdict | None:
     """The judge's verdict in an executed graded cell, if there is one."""
     return verdict_in(cell.get("outputs", []))
+
+
+def pictures(cell: Any) -> list[Any]:
+    """What the judge drew of an executed graded cell."""
+    return [one for one in cell.get("outputs", []) if "image/png" in one.get("data", {})]
 
 
 def verdict_in(outputs: list[Any]) -> Verdict | None:

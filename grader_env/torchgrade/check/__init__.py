@@ -10,8 +10,19 @@ process: inputs are copied, results come back as plain data (`codec`), nothing i
 from torchgrade.check.answers import needs, predict, reveal
 from torchgrade.check.close import close, compare
 from torchgrade.check.failures import CellError, CheckFailed, NotAnswered
+from torchgrade.check.ideas import (
+    flops,
+    graph_breaks,
+    largest_intermediate,
+    operators,
+    packed_bytes,
+    recompiles,
+    saved_tensors,
+    sqnr,
+)
 from torchgrade.check.method import forbids
 from torchgrade.check.probe import raises, run
+from torchgrade.check.speed import peak_memory, speed
 
 __all__ = [
     "CellError",
@@ -19,10 +30,20 @@ __all__ = [
     "NotAnswered",
     "close",
     "compare",
+    "flops",
     "forbids",
+    "graph_breaks",
+    "largest_intermediate",
     "needs",
+    "operators",
+    "packed_bytes",
+    "peak_memory",
     "predict",
     "raises",
+    "recompiles",
     "reveal",
     "run",
+    "saved_tensors",
+    "speed",
+    "sqnr",
 ]

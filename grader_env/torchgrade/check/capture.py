@@ -26,6 +26,11 @@ def pack(fn: FunctionType) -> bytes:
         raise CellError(
             "check.run takes a function without arguments, for example check.run(lambda: attention(q, k, v))."
         )
+    return pack_call(fn)
+
+
+def pack_call(fn: FunctionType) -> bytes:
+    """The same for a function that will be called with arguments."""
     buffer = io.BytesIO()
     try:
         _CellPickler(buffer, fn).dump(fn)

@@ -54,8 +54,19 @@ class WrongMethod(CheckFailed):
     kind = "the result is right or wrong, but the method is not the one asked for"
 
 
+class TooSlow(CheckFailed):
+    kind = "the result is right, but not fast enough"
+
+
 class NotComparable(CheckFailed):
     kind = "the result could not be compared"
+
+
+class Undecided(Plain):
+    """The measurement gives no answer: no points are lost, and a person looks. `record` is for them.
+
+    Raised under a grader only; in a notebook the check passes with a note.
+    """
 
 
 class CellError(Plain):

@@ -22,10 +22,10 @@ def forbids(name: str, operators: str | tuple[str, ...], because: str, *, call: 
     who = student.current() or student.LocalStudent(sys._getframe(1).f_globals)
     used = set(probe.value_of(who.names_used(name)))
     if call is not None:
-        reply = probe.ask(call, watch_calls=True)
+        reply = probe.ask(call, watch=("calls",))
         if reply.raised is not None:
             raise probe.explained(reply.raised, probe.exercise_of(call))
-        used |= set(reply.calls)
+        used |= set(reply.seen["calls"])
     found = sorted(used & forbidden)
     if found:
         raise WrongMethod(f"{name} uses {', '.join(f'`{one}`' for one in found)}: {because}")

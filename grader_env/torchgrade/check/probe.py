@@ -48,15 +48,19 @@ def raises(error: type[BaseException], fn: FunctionType, what: str, *, hint: str
         raise StudentRaised(f"{what}: expected {error.__name__}. {explained(raised)}{as_hint(hint)}")
 
 
-def ask(fn: FunctionType, *, seed: int = 0, watch_calls: bool = False) -> student.Reply:
+def ask(fn: FunctionType, *, seed: int = 0, watch: tuple[str, ...] = ()) -> student.Reply:
     """Send `fn` to the current student, which is by default the notebook around it."""
     payload = capture.pack(fn)
-    _require_own(fn, sys._getframe(1))
-    who = student.current() or student.LocalStudent(fn.__globals__, cell=capture.names_of_cell(fn))
-    return who.answer(student.Probe(payload, seed, watch_calls))
+    require_own(fn, sys._getframe(1))
+    return student_of(fn).answer(student.Probe(payload, seed, watch))
 
 
-def _require_own(fn: FunctionType, caller: FrameType) -> None:
+def student_of(fn: FunctionType) -> student.Student:
+    """Who is asked: by default the notebook around `fn`."""
+    return student.current() or student.LocalStudent(fn.__globals__, cell=capture.names_of_cell(fn))
+
+
+def require_own(fn: FunctionType, caller: FrameType) -> None:
     """Refuse `check.run(answer)`: where a grader keeps the student apart, its cell has no such name."""
     while caller.f_back and caller.f_globals.get("__name__", "").startswith(__package__):
         caller = caller.f_back
@@ -69,11 +73,15 @@ def value_of(reply: student.Reply, exercise: str = "") -> Any:
     if reply.raised is not None:
         raise explained(reply.raised, exercise)
     if reply.unsendable is not None:
-        raise NotComparable(f"The result holds {reply.unsendable}; return tensors, numbers, text, lists or dicts.")
+        raise not_sendable(reply.unsendable)
     try:
         return codec.decode(reply.header, reply.body)
     except codec.Unreadable as error:
         raise NotComparable(f"The result could not be read ({error}).") from None
+
+
+def not_sendable(what: str) -> NotComparable:
+    return NotComparable(f"The result holds {what}; return tensors, numbers, text, lists or dicts.")
 
 
 def explained(raised: student.Raised, exercise: str = "") -> NotAnswered | StudentRaised:

@@ -7,18 +7,20 @@ the student in another process sets its own `Student` with `answering()`; the co
 import contextlib
 import linecache
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode, resolve_name
 
-from torchgrade.check import capture, codec
+from torchgrade.check import capture, codec, watching
 from torchgrade.check.names_used import names_used
+from torchgrade.check.timing import local
+from torchgrade.check.timing.race import Inputs, Sides, Task
+from torchgrade.check.timing.record import Record
 
 MAX_MESSAGE = 1000  # characters of an exception's text
 MAX_LINES = 10  # the innermost lines of the student's code that an error passed through
@@ -30,12 +32,12 @@ class Probe:
 
     payload: a packed function without arguments (capture.pack)
     seed: for torch's, numpy's and Python's random numbers on the student's side
-    watch_calls: also report which torch functions were called
+    watch: what else to report of the run: names of watching.WATCHERS
     """
 
     payload: bytes
     seed: int
-    watch_calls: bool = False
+    watch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,24 @@ class Raised:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: a message of `codec`, or what the code raised, or why the result cannot cross."""
+    """What came back: a message of `codec`, or what the code raised, or why the result cannot cross.
+
+    seen: what was watched, by the names of watching.WATCHERS; of the student's side, like everything here
+    """
 
     header: bytes = b""
     body: bytes = b""
     raised: Raised | None = None
     unsendable: str | None = None
-    calls: tuple[str, ...] = ()
+    seen: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stopped(Exception):
+    """The code stopped, or gave something that cannot cross, while it was timed or its memory was measured."""
+
+    def __init__(self, reply: Reply):
+        super().__init__(reply)
+        self.reply = reply
 
 
 class Student(Protocol):
@@ -83,6 +96,18 @@ class Student(Protocol):
 
     def names_used(self, definition: str) -> Reply:
         """A list of the names that the student's `definition` uses (names_used.names_used)."""
+
+    def sides(self, task: Task) -> contextlib.AbstractContextManager[Sides]:
+        """The student's candidate and a baseline, ready to be timed. Calls raise Stopped."""
+
+    def peak_memory(self, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
+        """(bytes above the start while a packed function runs on `inputs`, its result).
+
+        Raises Stopped, and timing.memory.NoAccount where that cannot be known.
+        """
+
+    def note(self, record: Record) -> None:
+        """What a race measured, for whoever keeps it."""
 
 
 _current: ContextVar[Student | None] = ContextVar("torchgrade_student", default=None)
@@ -103,22 +128,6 @@ def answering(student: Student) -> Iterator[None]:
         _current.reset(token)
 
 
-class _Calls(TorchFunctionMode):
-    """Collects the names of torch functions called from Python, `torch.einsum` as "einsum"."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._names: dict[str, None] = {}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._names)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._names[getattr(func, "__name__", None) or resolve_name(func) or repr(func)] = None
-        return func(*args, **(kwargs or {}))
-
-
 class LocalStudent:
     """A student whose names live in `namespace`, in this process.
 
@@ -132,28 +141,46 @@ class LocalStudent:
 
     def answer(self, probe: Probe) -> Reply:
         with _seeded(probe.seed), _default_modes():
-            fn = capture.unpack(probe.payload, self._names())
-            return self._reply(fn, _Calls() if probe.watch_calls else None)
+            fn = capture.unpack(probe.payload, self.names())
+            return self._reply(fn, watching.Watch(probe.watch))
 
     def names_used(self, definition: str) -> Reply:
         return self._reply(lambda: names_used(self._namespace, definition))
 
-    def _names(self) -> dict[str, Any]:
+    @contextlib.contextmanager
+    def sides(self, task: Task) -> Iterator[Sides]:
+        yield local.sides(task, self.names(), self._stopped)
+
+    def peak_memory(self, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
+        return local.peak(payload, self.names(), inputs, self._stopped)
+
+    def note(self, record: Record) -> None:
+        """Nobody keeps it here."""
+
+    def names(self) -> dict[str, Any]:
+        """What a probe finds besides what its own cell defines."""
         both = {name for name in self._cell if isinstance(self._namespace.get(name), ModuleType)}  # imported by each
         return {name: value for name, value in self._namespace.items() if name in both or name not in self._cell}
 
-    def _reply(self, fn: Callable[[], Any], watch: _Calls | None = None) -> Reply:
+    def _reply(self, fn: Callable[[], Any], watch: watching.Watch | None = None) -> Reply:
+        watch = watch or watching.Watch(())
         try:
-            with watch or contextlib.nullcontext():
-                value = fn()
+            value = watch.run(fn)
             header, body = codec.encode(value)
-        except codec.Unsendable as error:
-            return Reply(unsendable=str(error), calls=watch.names if watch else ())
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a probe never ends the process that asks
-            return Reply(raised=self._raised(error))
-        return Reply(header, body, calls=watch.names if watch else ())
+            return self.failure(error, watch.seen)
+        return Reply(header, body, seen=watch.seen)
+
+    def failure(self, error: BaseException, seen: Mapping[str, Any]) -> Reply:
+        """What a check may say of an error: its class, its text, and the student's lines it passed through."""
+        if isinstance(error, codec.Unsendable):
+            return Reply(unsendable=str(error), seen=seen)
+        return Reply(raised=self._raised(error), seen=seen)
+
+    def _stopped(self, error: BaseException) -> Stopped:
+        return Stopped(self.failure(error, {}))
 
     def _raised(self, error: BaseException) -> Raised:
         lines = []

@@ -37,3 +37,7 @@ def with_article(noun: str) -> str:
 def as_hint(hint: str | None) -> str:
     """The last line of a message, or nothing."""
     return f"\n  hint: {hint}" if hint else ""
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -12,7 +12,7 @@ from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
 from traitlets import default
 
-from torchgrade.autograde.judging import verdict_of
+from torchgrade.autograde.judging import pictures, verdict_of
 from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
 from torchgrade.autograde.outcome import Stopped, errors
 from torchgrade.autograde.unfinished import is_marked
@@ -69,7 +69,11 @@ def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
     said = [] if has_hidden else errors(cell)
     if not said:
         said = [_line(f"{'Hidden checks' if has_hidden else 'Checks'}: {verdict(cell, own)}.")]
-    return [*said, _line(decided.diagnosis.sentence)] if decided and decided.diagnosis else said
+    if decided and decided.diagnosis:
+        said.append(_line(decided.diagnosis.sentence))
+    if decided and decided.speed:
+        said += [_line(decided.message or decided.speed["sentence"]), *pictures(cell)]
+    return said
 
 
 def _short(error: Any) -> list[str]:

@@ -1,16 +1,19 @@
 """Judge one graded cell: run it here, with the student at the other end of a socket, and decide who is to blame."""
 
+import base64
 import contextlib
 import io
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import FrameType
 
-from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable, StudentRaised
+from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable, StudentRaised, Undecided
 from torchgrade.check.student import Student
+from torchgrade.check.timing import picture
 from torchgrade.judge.lesson import SolvedLesson
-from torchgrade.judge.question import OWN_SECONDS, SECONDS, seconds_from_now
+from torchgrade.judge.question import CELL_SECONDS, SECONDS, seconds_from_now
 from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
 from torchgrade.judge.verdict import Kind, Stop, Verdict
 from torchgrade.lessons.solved import first_line, run_graded
@@ -23,16 +26,26 @@ class TookTooLong(Exception):
 
 
 def judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) -> Verdict:
-    """The verdict on one cell.
+    """The verdict on one cell, with what was measured if it is a speed check.
 
     Whatever stops it other than a failed check: if the same cell passes with the author's solution, the student's
     result tripped it; if not, the grader is at fault, and the student's points wait for a person.
     """
+    verdict = _judge(grade_id, source, who, lesson)
+    if not who.records:
+        return verdict
+    record = who.records[-1]
+    return replace(verdict, speed=record.to_dict(), picture=base64.b64encode(picture.png(record)).decode())
+
+
+def _judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) -> Verdict:
     started = time.monotonic()
     error = run_cell(source, grade_id, who)
     seconds = round(time.monotonic() - started, 3)
     if error is None:
         return Verdict(grade_id, Kind.PASSED, seconds=seconds)
+    if isinstance(error, Undecided):
+        return Verdict(grade_id, Kind.INCONCLUSIVE, detail=str(error), seconds=seconds)
     if isinstance(error, CheckFailed):
         kind = Kind.NO_ANSWER if isinstance(error, NotAnswered) else Kind.FAILED
         stop = _stop(who) if isinstance(error, StudentRaised) else None
@@ -70,7 +83,7 @@ def fault_of_grader(grade_id: str, source: str, lesson: SolvedLesson) -> str:
 def run_cell(source: str, grade_id: str, who: Student) -> BaseException | None:
     """What the cell stops with; None if it runs to its end. What it prints goes nowhere."""
     try:
-        with _time_limit(SECONDS + OWN_SECONDS), contextlib.redirect_stdout(io.StringIO()):
+        with _time_limit(CELL_SECONDS), contextlib.redirect_stdout(io.StringIO()):
             run_graded(source, grade_id, who)
     except (Exception, SystemExit) as error:
         return error

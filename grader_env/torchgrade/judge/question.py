@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 SECONDS = 30.0  # for the questions of one cell together
 OWN_SECONDS = 10.0  # beyond that, for what the cell computes by itself from the answers
-SECONDS_PER_CELL = 2 * (SECONDS + OWN_SECONDS) + 30  # the cell, the reference after it, and the diagnosis
+RACE_SECONDS = 25.0  # for one race of a speed check, warming up included
+CELL_SECONDS = SECONDS + OWN_SECONDS + 2 * RACE_SECONDS
+SECONDS_PER_CELL = 2 * CELL_SECONDS + 30  # the cell, the reference after it, and the diagnosis
 
 
 @dataclass(frozen=True)

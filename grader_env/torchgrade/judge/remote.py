@@ -1,14 +1,23 @@
 """A student in another process: what a check asks goes over a socket, what comes back is taken apart as data."""
 
+import contextlib
 import itertools
+import math
 import socket
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchgrade.caps import MAX_HEADER
 from torchgrade.check.student import MAX_LINES, MAX_MESSAGE, Line, Probe, Raised, Reply
-from torchgrade.judge import agent, frames
+from torchgrade.check.timing.race import Inputs, Sides, Task
+from torchgrade.check.timing.record import Record
+from torchgrade.check.watching import WATCHERS
+from torchgrade.judge import agent, frames, processes
+from torchgrade.judge.question import RACE_SECONDS, seconds_from_now
 
-MAX_CALLS = 10_000
+MAX_SEEN = 10_000  # numbers and texts in what was watched
+MAX_DEPTH = 3
 MAX_NAME = 1000  # characters
 
 
@@ -35,22 +44,70 @@ class Garbled(NoAnswer):
 class RemoteStudent:
     """Asks the agent behind `connection` until `deadline` (of time.monotonic); no later frame counts.
 
-    heard: every question and its reply, in order. Raises NoAnswer; after the first one nothing is asked any more.
+    A race gets time of its own, until `latest`.
+    heard: every question and its reply, in order; records: what races measured
+    Raises NoAnswer; after the first one nothing is asked any more.
     """
 
-    def __init__(self, connection: socket.socket, *, deadline: float):
+    def __init__(self, connection: socket.socket, *, deadline: float, latest: float = math.inf):
         self.heard: list[tuple[str, Reply]] = []
-        self._connection, self._deadline = connection, deadline
+        self.records: list[Record] = []
+        self.connection = connection
+        self._deadline, self._latest = deadline, latest
         self._ids = itertools.count(1)
         self._greeted = False
         self._silent: NoAnswer | None = None
 
     def answer(self, probe: Probe) -> Reply:
-        question = {"seed": probe.seed, "watch_calls": probe.watch_calls}
-        return self._ask("probe", question, probe.payload)
+        return self._ask("probe", {"seed": probe.seed, "watch": probe.watch}, probe.payload)
 
     def names_used(self, definition: str) -> Reply:
         return self._ask("names", {"definition": definition}, b"")
+
+    @contextlib.contextmanager
+    def sides(self, task: Task) -> Iterator[Sides]:
+        from torchgrade.judge import racing  # which makes students of its own
+
+        self._deadline = min(max(self._deadline, seconds_from_now(RACE_SECONDS)), self._latest)
+        with racing.sides(self, task, deadline=self._deadline) as found:
+            yield found
+
+    def peak_memory(self, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
+        from torchgrade.judge import racing
+
+        return racing.peak_memory(self, payload, inputs)
+
+    def note(self, record: Record) -> None:
+        self.records.append(record)
+
+    def process(self) -> int:
+        """The number, in this process's namespace, of the process that answers; 0 if the kernel does not say."""
+        try:
+            processes.ask_for_credentials(self.connection)
+        except OSError:
+            return 0
+        found: list[int] = []
+
+        def look() -> None:
+            with contextlib.suppress(OSError):
+                found.append(processes.sender(self.connection, self._deadline - time.monotonic()))
+
+        self._greet()
+        self._exchange({"calls": "nothing"}, b"", look)
+        return found[0] if found else 0
+
+    def timed(self, question: frames.Header, payload: bytes) -> tuple[float, Reply]:
+        """(seconds from the first byte sent to the last received, the reply)."""
+        if self._silent is not None:
+            raise self._silent
+        self._greet()
+        started = time.perf_counter()
+        try:
+            reply = self._exchange(question, payload)
+        except NoAnswer as error:
+            self._silent = error
+            raise
+        return time.perf_counter() - started, reply
 
     def _ask(self, kind: str, question: frames.Header, payload: bytes) -> Reply:
         if self._silent is not None:
@@ -63,13 +120,17 @@ class RemoteStudent:
         self.heard.append((kind, reply))
         return reply
 
-    def _exchange(self, question: frames.Header, payload: bytes) -> Reply:
+    def _exchange(
+        self, question: frames.Header, payload: bytes, before_reply: Callable[[], None] | None = None
+    ) -> Reply:
         self._greet()
         number = next(self._ids)
         try:
-            frames.send(self._connection, {"id": number, **question}, payload, deadline=self._deadline)
+            frames.send(self.connection, {"id": number, **question}, payload, deadline=self._deadline)
+            if before_reply:
+                before_reply()
             while True:
-                header, body = frames.receive(self._connection, deadline=self._deadline)
+                header, body = frames.receive(self.connection, deadline=self._deadline)
                 if header.get("id") == number and type(header["id"]) is int:
                     return _reply(header, body)
         except frames.Late:
@@ -83,7 +144,7 @@ class RemoteStudent:
         if self._greeted:
             return
         try:
-            header, _ = frames.receive(self._connection, deadline=self._deadline)
+            header, _ = frames.receive(self.connection, deadline=self._deadline)
         except frames.Late:
             raise TimeOut("did not answer in time") from None
         except frames.BadFrame:
@@ -95,18 +156,33 @@ class RemoteStudent:
 
 def _reply(header: frames.Header, body: bytes) -> Reply:
     """The reply in a frame; every part of it is of the type it should be, or Garbled."""
-    calls = header.get("calls", [])
-    if type(calls) is not list or len(calls) > MAX_CALLS or not all(_is_text(name, MAX_NAME) for name in calls):
-        raise Garbled("sent something that is no answer (calls)")
-    names = tuple(calls)
+    seen = header.get("seen", {})
+    if type(seen) is not dict or not seen.keys() <= WATCHERS.keys() or _size(seen) > MAX_SEEN:
+        raise Garbled("sent something that is no answer (what was watched)")
     match header:
         case {"raised": dict(raised)}:
-            return Reply(raised=_raised(raised), calls=names)
+            return Reply(raised=_raised(raised), seen=seen)
         case {"unsendable": str(text)} if _is_text(text, MAX_MESSAGE):
-            return Reply(unsendable=_printable(text), calls=names)
+            return Reply(unsendable=_printable(text), seen=seen)
         case {"value": str(value)} if len(value) <= MAX_HEADER:
-            return Reply(value.encode(errors="replace"), body, calls=names)
+            return Reply(value.encode(errors="replace"), body, seen=seen)
     raise Garbled("sent something that is no answer")
+
+
+def _size(value: Any, depth: int = 0) -> float:
+    """How many numbers and short printable texts there are in `value`; infinity if it holds anything else."""
+    if depth > MAX_DEPTH:
+        return math.inf
+    match value:
+        case str():
+            return 1 if len(value) <= MAX_NAME and value == _printable(value) else math.inf
+        case int():  # a bool too; JSON's floats are not among what is watched
+            return 1 if abs(value) < 1 << 63 else math.inf
+        case list():
+            return 1 + sum(_size(inner, depth + 1) for inner in value)
+        case dict():
+            return 1 + sum(_size(key) + _size(inner, depth + 1) for key, inner in value.items())
+    return math.inf
 
 
 def _raised(raised: dict[str, Any]) -> Raised:

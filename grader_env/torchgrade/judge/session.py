@@ -68,10 +68,11 @@ def _judge_one(
     question: Question, patience: Patience, master: Master, bank: Bank | None, lesson: SolvedLesson
 ) -> Verdict:
     deadline = min(seconds_from_now(patience.cell), patience.until)
-    who = RemoteStudent(question.connection, deadline=deadline)
+    who = RemoteStudent(question.connection, deadline=deadline, latest=patience.until)
     verdict = cell.judge(question.grade_id, question.source, who, lesson)
     question.connection.close()
-    if verdict.kind is not Kind.FAILED or bank is None or not lesson.knows(question.grade_id):
+    measured = verdict.speed is not None  # then a mistake's answers say nothing about the student's
+    if verdict.kind is not Kind.FAILED or measured or bank is None or not lesson.knows(question.grade_id):
         return verdict
     exercise = master.exercise_of(question.grade_id)
     answers = Answers(tuple(who.heard), verdict.message)

@@ -60,6 +60,8 @@ class Verdict:
     failure: the class name of what failed, as in torchgrade.check.failures; empty if it passed
     message: for staff, and for the student if the cell is visible
     stop: where the student's code stopped, if an error of its own was why
+    speed: what was measured (timing.record.Record.to_dict), if it is a speed check
+    picture: of that, a PNG in base64
     detail: for staff, when a person must look
     seconds: it took to judge, without the diagnosis
     """
@@ -71,6 +73,8 @@ class Verdict:
     detail: str = ""
     stop: Stop | None = None
     diagnosis: Diagnosis | None = None
+    speed: dict[str, Any] | None = None
+    picture: str = ""
     seconds: float = 0.0
 
     @property

@@ -3,6 +3,7 @@
 import linecache
 import random
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,8 @@ from torchgrade.check.failures import (
     WrongShape,
     WrongType,
 )
+from torchgrade.check.timing.race import Inputs, Sides, Task
+from torchgrade.check.timing.record import Record
 from torchgrade.lessons.alike import Answers
 from torchgrade.lessons.master import Cell
 
@@ -72,6 +75,15 @@ class _Listener:
 
     def names_used(self, definition: str) -> student.Reply:
         return self._hear("names", self._student.names_used(definition))
+
+    def sides(self, task: Task) -> AbstractContextManager[Sides]:
+        return self._student.sides(task)
+
+    def peak_memory(self, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
+        return self._student.peak_memory(payload, inputs)
+
+    def note(self, record: Record) -> None:
+        """The verdict is enough."""
 
     def _hear(self, kind: str, reply: student.Reply) -> student.Reply:
         self.heard.append((kind, reply))
