@@ -1,6 +1,6 @@
 # Everything here works in a fresh clone with Python 3.11+ and pip; no environment has to be activated.
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test soak bench lint release mistakes leaks lock clean help
+.PHONY: setup demo test soak bench bench-speed lint release mistakes leaks lock clean help
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -21,6 +21,9 @@ soak: setup ## Run the tests that are too slow for every run: more random values
 
 bench: setup ## Time grading against stock nbgrader and the lowest time there can be (ARGS="01_... 07_..."; all: long)
 	@$(BIN)/python tests/bench_autograde.py $(ARGS)
+
+bench-speed: setup ## Count right, wrong and open verdicts of speed checks with known ratios (ARGS=0.1 for a tenth of 500)
+	@$(BIN)/python tests/bench_speed.py $(ARGS)
 
 lint: setup ## Check style and types (ruff, mypy)
 	@$(BIN)/ruff check --quiet
@@ -47,4 +50,4 @@ clean: ## Remove build/ and the tools' caches; .venv, submissions and grades sta
 	@rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile

@@ -5,8 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torchgrade.errors import CourseError
+
+if TYPE_CHECKING:
+    from torchgrade.lessons.bank import Bank
+    from torchgrade.lessons.master import Master
 
 # Commands import what they need when they run: --help must not wait for torch.
 Command = Callable[[argparse.Namespace], int]
@@ -25,6 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _mistakes(options: argparse.Namespace) -> int:
+    lessons = _with_banks(options)
+    from torchgrade.lessons import mistakes  # loads torch, when all files are known to be good
+
+    return mistakes.run(lessons, as_json=options.json, seconds=options.timeout)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    lessons = _with_banks(options)
+    from torchgrade.lessons import calibrate
+
+    return calibrate.run(lessons)
+
+
+def _with_banks(options: argparse.Namespace) -> "list[tuple[Master, Bank]]":
+    """The lessons named, for a command that runs them on the CPU and in one thread."""
     from torchgrade.lessons.bank import read_bank
     from torchgrade.lessons.machine import only_cpu_and_one_thread
     from torchgrade.lessons.master import read_master
@@ -33,9 +53,7 @@ def _mistakes(options: argparse.Namespace) -> int:
     masters = [read_master(course, name) for name in names]
     lessons = [(master, read_bank(master.bank_path)) for master in masters]
     only_cpu_and_one_thread()
-    from torchgrade.lessons import mistakes  # loads torch, when all files are known to be good
-
-    return mistakes.run(lessons, as_json=options.json, seconds=options.timeout)
+    return lessons
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -173,6 +191,10 @@ def _parser() -> argparse.ArgumentParser:
         default=60.0,
         metavar="SECONDS",
         help="CPU time for one variant (default: %(default)g); by the clock it may last ten times as long",
+    )
+
+    _lessons_argument(
+        _add(tools, "calibrate", _calibrate, "measure right and naive answers against the thresholds of speed checks")
     )
 
     ladder = _add(tools, "ladder", _ladder, "train the models of the ladder anew and write its reference rows")

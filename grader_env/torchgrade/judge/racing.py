@@ -1,10 +1,12 @@
-"""A student's code against a baseline, each in a process of its own, with the judge's clock and the judge's account.
+"""A student's code against a baseline, each in a process of its own, with the judge's clocks.
 
-The student's process learns of an input when the clock already runs, and the clock stops when the result is here; what
-the way costs is measured on the baseline and subtracted. So work done early, late or in another thread gains nothing.
+What counts is the CPU time of a process from the moment an input is sent until the result is here, as the system
+accounts for it; what the way costs is measured on a third baseline and subtracted. A student's process that computes
+before, after, elsewhere, or waits for somebody who does, shows it on one of the judge's other clocks.
 """
 
 import contextlib
+import math
 import os
 import random
 import socket
@@ -24,14 +26,17 @@ from torchgrade.lessons.forked import end_with_parent, silence
 IDLE = 0.05  # of the time in which it was not asked, that a process may compute
 PARALLEL = 1.3  # times the clock on the wall, that the CPU clock of one thread may show
 BESIDE = 0.1  # of the time, that other processes of the student's may compute
+WAITING = 1.4  # times the baseline's, that the clock on the wall may show over the CPU clock
 SHORT = 0.001  # seconds for which nobody is blamed
 
 
 class RemoteSide(Side):
-    """A function in the process behind `who`."""
+    """A function in the process `pid` behind `who`. Where that is not known (0), the clock on the wall has to do."""
 
-    def __init__(self, who: RemoteStudent, payload: bytes, fixed: Inputs, *, exact_memory: bool = False):
-        self._who = who
+    def __init__(self, who: RemoteStudent, pid: int, payload: bytes, fixed: Inputs, *, exact_memory: bool = False):
+        self._who, self._pid = who, pid
+        self.stretch = math.inf  # the least that the clock on the wall showed over the CPU clock
+        self.wall = self.cpu = 0.0  # what they showed in all
         self._exchange({"calls": "load"}, payload)
         header, body = codec.encode(fixed)
         self._exchange({"calls": "hold", "value": header.decode(), "exact_memory": exact_memory}, body)
@@ -44,10 +49,18 @@ class RemoteSide(Side):
         return self._exchange({"calls": what, "value": header.decode()}, body)
 
     def _exchange(self, question: dict[str, Any], body: bytes) -> tuple[float, Any]:
-        seconds, reply = self._who.timed(question, body)
+        cpu = self._clock()
+        wall, reply = self._who.timed(question, body)
+        seconds = self._clock() - cpu if self._pid else wall
         if reply.raised is not None or reply.unsendable is not None:
             raise Stopped(reply)
+        self.wall, self.cpu = self.wall + wall, self.cpu + seconds
+        if seconds > SHORT:
+            self.stretch = min(self.stretch, wall / seconds)
         return seconds, probe.value_of(reply)
+
+    def _clock(self) -> float:
+        return processes.cpu_seconds(self._pid) if self._pid else 0.0
 
 
 class Baseline(RemoteSide):
@@ -79,12 +92,12 @@ class Empty(Baseline):
 
 
 class Watched(RemoteSide):
-    """A student's function in the process `pid`, of which the kernel says when and how much it computes."""
+    """A student's function, of whose process the system says when and how much it computes."""
 
-    def __init__(self, who: RemoteStudent, payload: bytes, fixed: Inputs, pid: int):
-        super().__init__(who, payload, fixed)
-        self._pid = pid
-        self._started = self._ended = time.perf_counter()
+    def __init__(self, who: RemoteStudent, pid: int, payload: bytes, fixed: Inputs, baseline: RemoteSide):
+        super().__init__(who, pid, payload, fixed)
+        self._baseline = baseline
+        self._began = self._ended = time.perf_counter()
         self._cpu, self._beside = self._clock(), self._clock_beside()
         self._idle = self._computed_idle = self._called = self._computed = 0.0
 
@@ -100,20 +113,22 @@ class Watched(RemoteSide):
 
     def disturbed(self) -> str:
         beside, now = self._clock_beside(), time.perf_counter()
-        computed_beside, passed = beside - self._beside, now - self._started
         found = ""
         if self._computed_idle > IDLE * self._idle + SHORT:
             found = "the student's process computed while it was the baseline's turn"
         elif self._computed > PARALLEL * self._called + SHORT:
             found = "the student's process computed in more than one thread"
-        elif computed_beside > BESIDE * passed + SHORT:
+        elif beside - self._beside > BESIDE * (now - self._began) + SHORT:
             found = "other processes of the student's computed at the same time"
-        self._started, self._beside = now, beside
+        self._began, self._beside = now, beside
         self._idle = self._computed_idle = self._called = self._computed = 0.0
         return found
 
-    def _clock(self) -> float:
-        return processes.cpu_seconds(self._pid) if self._pid else 0.0
+    def waited(self) -> str:
+        """Asked at the end: did it wait much more than the baseline, in its quietest call and in all together?"""
+        waits = self.stretch > WAITING * self._baseline.stretch
+        waits &= self.wall * self._baseline.cpu > WAITING * self._baseline.wall * self.cpu
+        return "the student's process waited for something instead of computing" if waits else ""
 
     def _clock_beside(self) -> float:
         with contextlib.suppress(OSError):
@@ -127,20 +142,20 @@ def sides(who: RemoteStudent, task: Task, *, deadline: float) -> Iterator[Sides]
     fixed, payload = task.fixed(), capture.pack_call(task.baseline)
     with contextlib.ExitStack() as stack:
         forks = [stack.enter_context(_trusted(deadline)) for _ in range(3)]
-        baseline, second = (Baseline(fork, payload, fixed) for fork, _ in forks[:2])
-        empty = Empty(forks[2][0], payload, fixed)
+        baseline, second = (Baseline(*fork, payload, fixed) for fork in forks[:2])
+        empty = Empty(*forks[2], payload, fixed)
         pid = who.process()
-        candidate = Watched(who, capture.pack_call(task.candidate), fixed, pid)
+        candidate = Watched(who, pid, capture.pack_call(task.candidate), fixed, baseline)
         together = _Together((pid, *(number for _, number in forks)))
         yield Sides(candidate, baseline, second, together, empty.seconds)
 
 
 def peak_memory(who: RemoteStudent, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
     """(bytes above the start while the function runs on `inputs`, its result). Raises Stopped, memory.NoAccount."""
-    side = RemoteSide(who, payload, inputs, exact_memory=True)
     pid = who.process()
     if not pid:
         raise memory.NoAccount("the number of the student's process is not known")
+    side = RemoteSide(who, pid, payload, inputs, exact_memory=True)
     before = memory.reset(pid)
     _, (result,) = side.call([()])
     return memory.highest(pid) - before, result
