@@ -65,14 +65,16 @@ class _Calls:
         if question["calls"] == "load":
             self._called = Called(payload, self._student.names())
             gc.disable()  # until this process ends
+            if question["exact_memory"]:
+                self._stack.enter_context(memory.exact())
             return None
+        if question["calls"] == "settle":
+            return memory.settle()
         assert self._called is not None
         values = codec.decode(question["value"].encode(), payload)
         match question["calls"]:
             case "hold":
                 self._called.hold(values)
-                if question["exact_memory"]:
-                    self._stack.enter_context(memory.exact())
             case "call":
                 self._last = self._called.call(values)
                 return self._last

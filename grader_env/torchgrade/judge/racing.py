@@ -37,12 +37,16 @@ class RemoteSide(Side):
         self._who, self._pid = who, pid
         self.stretch = math.inf  # the least that the clock on the wall showed over the CPU clock
         self.wall = self.cpu = 0.0  # what they showed in all
-        self._exchange({"calls": "load"}, payload)
+        self._exchange({"calls": "load", "exact_memory": exact_memory}, payload)
         header, body = codec.encode(fixed)
-        self._exchange({"calls": "hold", "value": header.decode(), "exact_memory": exact_memory}, body)
+        self._exchange({"calls": "hold", "value": header.decode()}, body)
 
     def call(self, inputs: list[Inputs]) -> tuple[float, list[Any]]:
         return self._on("call", inputs)
+
+    def settle(self) -> None:
+        """Let the process give back the memory that it does not use."""
+        self._exchange({"calls": "settle"}, b"")
 
     def _on(self, what: str, inputs: list[Inputs]) -> tuple[float, list[Any]]:
         header, body = codec.encode(inputs)
@@ -156,6 +160,7 @@ def peak_memory(who: RemoteStudent, payload: bytes, inputs: Inputs) -> tuple[int
     if not pid:
         raise memory.NoAccount("the number of the student's process is not known")
     side = RemoteSide(who, pid, payload, inputs, exact_memory=True)
+    side.settle()
     before = memory.reset(pid)
     _, (result,) = side.call([()])
     return memory.highest(pid) - before, result

@@ -22,17 +22,22 @@ class NoAccount(Exception):
 
 @contextlib.contextmanager
 def exact() -> Iterator[None]:
-    """Within this block every large tensor that is freed leaves the process."""
-    gc.collect()
+    """Within this block every large tensor that is freed leaves the process, and what was freed before has left it."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is None or not hasattr(libc, "mallopt"):
         raise NoAccount("it takes Linux with glibc")
     libc.mallopt(MMAP_THRESHOLD, EXACT)
-    libc.malloc_trim(0)
+    settle()
     try:
         yield
     finally:
         libc.mallopt(MMAP_THRESHOLD, USUAL)
+
+
+def settle() -> None:
+    """Let go of what is not in use any more."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset(pid: int | str = "self") -> int:
