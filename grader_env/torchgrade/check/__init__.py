@@ -12,6 +12,7 @@ from torchgrade.check.close import close, compare
 from torchgrade.check.failures import CellError, CheckFailed, NotAnswered
 from torchgrade.check.method import forbids
 from torchgrade.check.probe import raises, run
+from torchgrade.check.triton import triton
 
 __all__ = [
     "CellError",
@@ -25,4 +26,5 @@ __all__ = [
     "raises",
     "reveal",
     "run",
+    "triton",
 ]
