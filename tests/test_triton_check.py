@@ -5,6 +5,7 @@ import tempfile
 from typing import Any
 
 import pytest
+import torch
 from check_cells import cell, execute, in_a_notebook, judged
 from torchgrade.autograde.notebook_run import NotebookRun, Step
 from torchgrade.check.failures import CheckFailed, NotAnswered
@@ -101,6 +102,16 @@ def good(tmp_path_factory):
 def test_flash_attention_moves_each_byte_as_often_as_its_blocks_ask(good):
     queries = outputs = KV  # bytes of two heads, as many as one head's keys and values
     assert (good.loaded, good.stored) == (queries + 2 * 3 * KV, outputs)
+
+
+def test_a_product_of_bfloat16_is_right_and_a_sum_is_refused_rather_than_wrong():
+    rounded = 'reference", tolerance=(2e-2, 1e-2), because="the weights are rounded")'
+    test = flash().replace(".half()", ".bfloat16()").replace('reference")', rounded)
+    assert report_on(test, FLASH).result.dtype is torch.bfloat16
+    message = said(add().replace("(300)", "(300).bfloat16()"), ADD)
+    assert message.startswith(
+        "StudentRaised: Your code stopped with TypeError: Triton's interpreter cannot compute with"
+    )
 
 
 def test_keys_and_values_loaded_twice_count_exactly_twice(good):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from torchgrade.check.student import LocalStudent, Probe, Reply
+from torchgrade.triton_lab import bfloat16
 from torchgrade.triton_lab.definitions import Namespace, Question, define, find_modules
 from torchgrade.triton_lab.launches import Recorder
 from torchgrade.triton_lab.own_process import ANSWER, QUESTION, limit_files
@@ -28,6 +29,7 @@ def main(folder: Path) -> None:
     namespace: Namespace = {"__name__": "__main__"}
     traffic = Traffic()
     recorder = Recorder(traffic, namespace)
+    bfloat16.watch()
     traffic.watch()
     recorder.watch()
     reply = _reply(question, namespace)
