@@ -23,6 +23,7 @@ from torchgrade.check.ideas import (
 from torchgrade.check.method import forbids
 from torchgrade.check.probe import raises, run
 from torchgrade.check.speed import peak_memory, speed
+from torchgrade.check.triton import triton
 
 __all__ = [
     "CellError",
@@ -46,4 +47,5 @@ __all__ = [
     "saved_tensors",
     "speed",
     "sqnr",
+    "triton",
 ]

@@ -68,6 +68,14 @@ class Raised:
         )
 
 
+class RaisedElsewhere(Exception):
+    """The student's code stopped in a process that a probe started; `raised` is what it stopped with."""
+
+    def __init__(self, raised: Raised):
+        super().__init__(raised.message)
+        self.raised = raised
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back: a message of `codec`, or what the code raised, or why the result cannot cross.
@@ -183,6 +191,8 @@ class LocalStudent:
         return Stopped(self.failure(error, {}))
 
     def _raised(self, error: BaseException) -> Raised:
+        if isinstance(error, RaisedElsewhere):
+            return error.raised
         lines = []
         trace = error.__traceback__
         while trace is not None:

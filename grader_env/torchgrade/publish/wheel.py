@@ -18,7 +18,7 @@ from pathlib import Path
 from torchgrade.errors import CourseError
 from torchgrade.lessons.master import read_master
 
-PARTS = ("__init__.py", "caps.py", "errors.py", "check", "plots.py", "progress")
+PARTS = ("__init__.py", "caps.py", "errors.py", "check", "plots.py", "progress", "triton_lab")
 IMPORTED = re.compile(r"^\s*(?:from|import)\s+torchgrade(?:\.(\w+)|\s+import\s+\(?([\w, ]+))", re.MULTILINE)
 TABLES = """\
 [build-system]
