@@ -218,7 +218,7 @@ def test_findings():
 
 def test_what_stays_open_is_a_persons_to_decide_and_close_enough_is_enough(monkeypatch, capsys):
     def open_at(ratio, finding):
-        record = Record(finding, (ratio,) * 5, 2.0, (0.01, 0.01), 0.1, 1.0, 1, 0.5, True)
+        record = Record(finding, (ratio,) * 5, 2.0, (0.01, 0.01), 0.1, 0.2, 1.0, 1, 0.5, True)
         module = importlib.import_module("torchgrade.check.speed")  # in its package the function has this name
         monkeypatch.setattr(module, "_measured", lambda *_: record)
         monkeypatch.setattr(module, "PAUSE", (0, 0))
@@ -263,7 +263,7 @@ def test_memory_that_nobody_accounts_for_costs_no_points(monkeypatch, capsys):
 
 
 def test_the_picture_shows_every_pair_and_the_threshold():
-    record = Record(Finding.FAIL, (1.1, 1.2, 1.3, 1.2), 2.0, (0.01, 0.01), 0.1, 1.0, 1, 0.5, True)
+    record = Record(Finding.FAIL, (1.1, 1.2, 1.3, 1.2), 2.0, (0.01, 0.01), 0.1, 0.2, 1.0, 1, 0.5, True)
     figure = picture.draw(record)
     (axes,) = figure.axes
     lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}

@@ -15,6 +15,7 @@ from torchgrade.judge.question import CELL_SECONDS, seconds_from_now
 from torchgrade.lessons.bank import Bank, Variant
 from torchgrade.lessons.master import Master, nbgrader
 
+MOST_WAY = 0.5  # of a baseline's call; the way there and back would be measured, not the work
 ROOM = 1.3  # between a threshold and the slowest right answer, and between the fastest naive one and the threshold
 
 
@@ -79,6 +80,8 @@ def refusals(found: list[Attempt]) -> list[str]:
             for attempt in of_cell
             if attempt.is_right and attempt.margin < ROOM
         ]
+        if max(attempt.record.way for attempt in of_cell) > MOST_WAY:
+            lines.append(f"{cell}: most of a call is the way of its inputs and results; take smaller ones or more work")
         naive = [attempt for attempt in of_cell if not attempt.is_right and attempt.margin < 1]
         if not naive:
             lines.append(f"{cell}: no mistake is right but too slow; add the naive attempt to mistakes.py")

@@ -3,6 +3,7 @@
 import io
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from torchgrade import plots
 from torchgrade.check.timing.record import Finding, Record
@@ -26,6 +27,7 @@ def draw(record: Record) -> Figure:
         ylim=(0, 1.15 * max(*record.ratios, record.at_least)),
         title=_title(record),
     )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 

@@ -92,6 +92,7 @@ class _Times:
     baseline: list[float] = field(default_factory=list)
     candidate: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
+    empty: list[float] = field(default_factory=list)
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -134,6 +135,7 @@ def race(task: Task, sides: Sides, *, seed: int, progress: Callable[[int, float]
         at_least=task.at_least,
         seconds=(statistics.median(times.baseline) / calls, statistics.median(times.candidate) / calls),
         first=first,
+        way=statistics.median(way / (way + base) for way, base in zip(times.empty, times.baseline, strict=True)),
         even=even,
         seed=seed,
         load=load_average(),
@@ -202,8 +204,10 @@ def _unit(sides: Sides, draw: _Draw, calls: int, order: random.Random, times: _T
             spent[name].append(seconds)
         spent["empty"].append(sides.empty(inputs))
         _require_equal(results["candidate"], results["baseline"])
+    empty = _smallest(spent["empty"])
+    times.empty.append(empty)
     for name in names:
-        getattr(times, name).append(max(_smallest(spent[name]) - _smallest(spent["empty"]), SHORTEST))
+        getattr(times, name).append(max(_smallest(spent[name]) - empty, SHORTEST))
 
 
 def _smallest(seconds: list[float]) -> float:

@@ -29,6 +29,7 @@ class Record:
     at_least: the ratio that is asked for
     seconds: (baseline, candidate) per call, medians over the pairs
     first: seconds of the candidate's first call, compilation included
+    way: part of a baseline's call that is not its work but the way of inputs and results; it is subtracted
     even: median of baseline time / time of a second baseline; None where there was no second one
     seed: of the inputs and of the order
     load: 1-minute load average at the end
@@ -41,6 +42,7 @@ class Record:
     at_least: float
     seconds: tuple[float, float]
     first: float
+    way: float
     even: float | None
     seed: int
     load: float
@@ -76,8 +78,10 @@ class Record:
         milliseconds = " and ".join(f"{1000 * seconds:.2f} ms" for seconds in self.seconds)
         even = "" if self.even is None else f", baseline against itself {self.even:.3f}"
         core = "on one core" if self.pinned else "not pinned: this machine does not allow it"
-        words = f"baseline and candidate {milliseconds} a call, first call {self.first:.2f} s{even}; {core}"
-        return f"{words}; load {self.load:.1f}, seed {self.seed}" + f"; {self.why}" * bool(self.why)
+        words = (
+            f"baseline and candidate {milliseconds} a call, the way {self.way:.0%} of it, first call {self.first:.2f} s"
+        )
+        return f"{words}{even}; {core}; load {self.load:.1f}, seed {self.seed}" + f"; {self.why}" * bool(self.why)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the sentence and the interval included."""
