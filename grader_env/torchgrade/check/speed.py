@@ -55,10 +55,10 @@ def speed(
     if watched:
         _show(record)
     if record.finding is Finding.FAIL:
-        raise TooSlow(f"{record.sentence}. {because}")
+        raise TooSlow(f"{record.sentence}.\n{because}")
     unclear = record.finding is not Finding.PASS and record.ratio < ENOUGH * at_least
     if (unclear or record.finding is Finding.SUSPICIOUS) and not watched:
-        raise Undecided(f"{record.sentence} ({record.for_staff})")
+        raise Undecided(f"{record.sentence}; {record.for_staff}")
     return record.ratio
 
 

@@ -45,11 +45,6 @@ def png(record: Record) -> bytes:
     return buffer.getvalue()
 
 
-def described(record: Record) -> str:
-    """The picture in words, for who cannot see it."""
-    return f"{len(record.ratios)} pairs, median ratio {record.ratio:.2f}, {record.at_least:g} asked for."
-
-
 def _title(record: Record) -> str:
     relation = {Finding.PASS: "fast enough", Finding.FAIL: "too slow"}.get(record.finding, "no clear answer")
     return f"{record.ratio:.2f} times as fast as the baseline: {relation}"

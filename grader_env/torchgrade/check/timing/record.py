@@ -68,9 +68,8 @@ class Record:
         if self.finding not in (Finding.PASS, Finding.FAIL):
             relation = f"the measurement {self.finding.value}"
         return (
-            f"{self.ratio:.2f} times as fast as the baseline"
-            f" (95 % interval {low:.2f} to {high:.2f}, {len(self.ratios)} pairs);"
-            f" {self.at_least:g} times is needed: {relation}"
+            f"{self.ratio:.2f} times as fast as the baseline; {self.at_least:g} times is needed: {relation}"
+            f" (95 % interval {low:.2f} to {high:.2f}, {len(self.ratios)} pairs)"
         )
 
     @property
