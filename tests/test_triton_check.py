@@ -8,7 +8,8 @@ import pytest
 import torch
 from check_cells import cell, execute, in_a_notebook, judged
 from torchgrade.autograde.notebook_run import NotebookRun, Step
-from torchgrade.check.failures import CheckFailed, NotAnswered
+from torchgrade.check import triton
+from torchgrade.check.failures import CheckFailed, NotAnswered, Undecided
 from torchgrade.check.student import LocalStudent, answering
 from torchgrade.judge.question import seconds_from_now
 from torchgrade.judge.remote import RemoteStudent
@@ -318,3 +319,9 @@ def test_what_is_no_report_is_not_taken_for_one():
     for value in [*hostile, *({**SOUND, "launches": [{**LAUNCH, **one}]} for one in spoiled)]:
         with pytest.raises(Unreadable):
             read(value, (80,))
+
+
+def test_a_machine_without_triton_costs_no_points(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Undecided, match="it needs Linux"):
+        triton(lambda: None)

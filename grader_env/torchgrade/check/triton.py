@@ -1,5 +1,6 @@
 """`triton`: run, count and compile a student's Triton kernels, on a machine with a GPU or without."""
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from types import FunctionType
@@ -8,8 +9,8 @@ from typing import Any
 import cloudpickle
 
 from torchgrade.check import capture, student
-from torchgrade.check.failures import CellError, NotComparable, WrongMethod
-from torchgrade.check.probe import exercise_of, require_own, value_of
+from torchgrade.check.failures import CellError, NotComparable, Undecided, WrongMethod
+from torchgrade.check.probe import exercise_of, require_own, student_of, value_of
 from torchgrade.triton_lab.report import Report, Unreadable, read
 
 
@@ -24,16 +25,17 @@ def triton(fn: FunctionType, *, targets: tuple[int, ...] = (80, 90, 100), seed: 
 
     The kernels run in Triton's interpreter, in a process of their own; their machine code is what a GPU of each target
     would get for the launches seen there (report.Compiled). Raises what check.run raises, WrongMethod if no kernel was
-    launched. The result is as safe as any probe's. The rest is best effort: it is found on the student's side, where
+    launched, Undecided where there is no Triton. The result is as safe as any probe's. The rest is best effort: it is found on the student's side, where
     whoever wants around it gets around it.
     """
     targets = tuple(targets)
     if not all(type(target) is int and target >= 75 for target in targets):
         raise CellError(f"check.triton takes targets such as (80, 90, 100), got {targets}.")
+    if importlib.util.find_spec("triton") is None:
+        raise Undecided("Triton is not installed here; it needs Linux. Your kernel is checked where it is graded.")
     payload = capture.pack(fn)
     require_own(fn, sys._getframe(0))
-    who = student.current() or student.LocalStudent(fn.__globals__, cell=capture.names_of_cell(fn))
-    reply = who.answer(student.Probe(_question(payload, targets, seed), seed))
+    reply = student_of(fn).answer(student.Probe(_question(payload, targets, seed), seed))
     try:
         report = read(value_of(reply, exercise_of(fn)), targets)
     except Unreadable as error:
