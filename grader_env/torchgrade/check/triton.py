@@ -25,8 +25,8 @@ def triton(fn: FunctionType, *, targets: tuple[int, ...] = (80, 90, 100), seed: 
 
     The kernels run in Triton's interpreter, in a process of their own; their machine code is what a GPU of each target
     would get for the launches seen there (report.Compiled). Raises what check.run raises, WrongMethod if no kernel was
-    launched, Undecided where there is no Triton. The result is as safe as any probe's. The rest is best effort: it is found on the student's side, where
-    whoever wants around it gets around it.
+    launched, Undecided where there is no Triton. The result is as safe as any probe's. The rest is best effort: it is
+    found on the student's side, where whoever wants around it gets around it.
     """
     targets = tuple(targets)
     if not all(type(target) is int and target >= 75 for target in targets):
