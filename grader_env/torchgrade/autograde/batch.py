@@ -141,8 +141,11 @@ def _work_through(
 
 def _submit(batch: _Batch, submission: Submission, executor: Executor) -> None:
     batch.futures[submission.name] = submission, {}
-    for path, work in submission.works.items():
-        batch.futures[submission.name][1][path] = executor.submit(worker.run, work)
+    try:
+        for path, work in submission.works.items():
+            batch.futures[submission.name][1][path] = executor.submit(worker.run, work)
+    except OSError as error:  # a pool that breaks at this moment has closed the pipes that a new worker was to inherit
+        raise BrokenProcessPool from error
 
 
 def _collect(batch: _Batch) -> None:
