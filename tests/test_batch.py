@@ -1,5 +1,6 @@
 """`torchgrade autograde`: the scores do not depend on workers, order or interruptions, and no error stops the batch."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from batch_course import LESSON, copy_of, hand_in, rows, start, torchgrade
 from small_course import nbgrader
+from torchgrade.autograde import batch, executors
 
 pytestmark = [pytest.mark.course, pytest.mark.xdist_group("batch")]
 
@@ -129,6 +131,25 @@ def test_watching_it_grades_what_is_handed_in_and_ends_with_ctrl_c(course, reque
     running.send_signal(signal.SIGINT)
     assert "2 graded in" in running.stdout.read() and running.wait() == 0
     assert not psutil.wait_procs(family, timeout=10)[1], "processes are left"
+
+
+def test_a_pool_that_breaks_while_it_starts_a_worker_is_replaced(course, graded):
+    pools = []
+
+    @contextlib.contextmanager
+    def broken_once():
+        with executors.local(1) as executor:
+            if not pools:
+                executor.submit = refuse  # as it happens when a worker is killed at that moment
+            pools.append(executor)
+            yield executor
+
+    def refuse(*_):
+        raise OSError("handle is closed")
+
+    assert batch.run(course, [LESSON], student="*", executors=broken_once, workers=1) == 0
+    assert len(pools) == 2
+    assert rows(course) == rows(graded[0])
 
 
 def test_a_locked_gradebook_is_a_clear_error_and_a_later_run_finishes(course, graded):
