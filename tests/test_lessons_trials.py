@@ -82,6 +82,16 @@ def test_later_cells_use_the_mistake_in_place(tmp_path):
     assert entry["elsewhere"] == ["total_project"]
 
 
+def test_a_slow_cell_of_another_exercise_runs_for_the_solved_lesson_alone(tmp_path):
+    def make_slow(notebook):
+        cell_of(notebook, "total_project").source += "\n# check.speed( as its text says)"
+
+    (entry,) = report(tmp_path / "slow", MARKS + TRIPLES, make_slow).to_dict()["variants"]
+    assert "total_project" not in entry["killers"]
+    (entry,) = report(tmp_path / "quick", MARKS + TRIPLES).to_dict()["variants"]
+    assert "total_project" in entry["killers"]
+
+
 def test_an_endless_loop_is_killed_by_time_and_leaves_no_process(tmp_path, left_over, monkeypatch):
     monkeypatch.setattr("torchgrade.lessons.trials.PATIENCE", 100)  # not by the clock
     started = time.monotonic()

@@ -4,7 +4,8 @@ A lesson runs once, in a process of its own. Right after an answer's cell that p
 it; the child replaces the answer and runs the rest of the notebook. A graded cell sees the names as they are at its
 place. The cells of the variant's exercise, and all cells of the solved lesson, run in forks of their own, so one cannot
 change what the next one sees, and a loop or a crash costs that cell alone. The cells of other exercises test the
-author's answers, which pass in one process, as in a notebook: a fork for each would take most of the time.
+author's answers, which pass in one process, as in a notebook: a fork for each would take most of the time. Those of
+them that time, measure memory or run Triton take seconds each, and run for the solved lesson alone.
 """
 
 import ast
@@ -27,6 +28,7 @@ from torchgrade.lessons.machine import cpu_seconds
 from torchgrade.lessons.master import Cell, Master, is_demo, nbgrader
 from torchgrade.lessons.solved import Failure, Namespace, first_line, grade, new_lesson, run_source
 
+SLOW = ("check.speed(", "check.peak_memory(", "check.triton(")
 SECONDS = 60.0  # of computing, for one variant
 PATIENCE = 10  # times as long may it last: a right answer must not be rejected because the machine is busy
 WHOLE_LESSON = 3600.0  # seconds for all variants of a lesson: only a hanging machine needs more
@@ -194,6 +196,8 @@ class _Lesson:
                     run_source(step.cell.source, step.name, lesson)
                 continue
             is_own = variant is None or self._master.exercise_of(step.grade_id) == variant.exercise
+            if not is_own and any(call in step.cell.source for call in SLOW):
+                continue
             failure = (
                 _grade_in_a_fork(step, lesson, deadline, self._seconds)
                 if is_own
