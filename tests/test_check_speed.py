@@ -203,11 +203,15 @@ def test_a_machine_that_pins_nobody_is_named(monkeypatch):
     assert "not pinned: this machine does not allow it" in who.records[-1].for_staff
 
 
-def test_a_machine_with_one_core_will_do(monkeypatch):
-    monkeypatch.setattr(processes, "cores", lambda: sorted(os.sched_getaffinity(0))[:1])
-    with judged() as who:
-        ask(CELL.format(candidate="right", baseline="four_times"), who)
-        assert who.records[-1].pinned
+def test_a_machine_with_one_core_will_do():
+    cores = processes.cores()
+    processes.pin(0, cores[:1])
+    try:
+        with judged() as who:
+            ask(CELL.format(candidate="right", baseline="four_times"), who)
+            assert who.records[-1].pinned
+    finally:
+        processes.pin(0, cores)
 
 
 def test_findings():

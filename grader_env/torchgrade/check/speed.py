@@ -1,5 +1,6 @@
 """`speed` and `peak_memory`: is it fast enough, and does its memory grow as it should?"""
 
+import contextlib
 import random
 import sys
 import time
@@ -16,7 +17,6 @@ from torchgrade.check.timing.record import Finding, Record
 
 ENOUGH = 0.97  # of the ratio asked for: where no clear answer is to be had, this gets the points
 PAUSE = (1.0, 3.0)  # seconds before a second try; what disturbed the first may be over
-NOISE = 2 << 20  # bytes of a process that come and go by themselves
 
 
 def speed(
@@ -83,10 +83,13 @@ def peak_memory(
     """
     probe.require_own(candidate, sys._getframe())
     payload, who = capture.pack_call(candidate), probe.student_of(candidate)
-    found = []
+    found: list[int] = []
     try:
-        for size in (sizes[0], *sizes):  # the first call loads libraries; it does not count
+        for size in sizes:
             given = inputs(size)
+            if not found:  # it loads libraries, or compiles; it does not count
+                with contextlib.suppress(memory.NoAccount):
+                    who.peak_memory(payload, given)
             used, result = who.peak_memory(payload, given)
             found.append(used)
             if reference is not None and len(found) == 1:
@@ -98,8 +101,8 @@ def peak_memory(
             raise Undecided(f"the memory of the student's process cannot be read: {error}") from None
         print("Memory is measured on Linux only; your submission will be checked there.")
         return 0, 0
-    _, small, large = found
-    ratio = large / max(small, NOISE)
+    small, large = found
+    ratio = large / max(small, memory.NOISE)
     if ratio > growth:
         raise WrongMethod(
             f"Memory grows {ratio:.1f}-fold, from {small / 2**20:.1f} to {large / 2**20:.1f} MiB, when the size goes"
@@ -112,7 +115,7 @@ def _measured(task: Task, who: student.Student, watched: bool) -> Record:
     try:
         with who.sides(task) as sides:
             progress = _progress if watched else None
-            return race(task, sides, seed=random.SystemRandom().getrandbits(32), progress=progress)
+            return race(task, sides, seed=random.SystemRandom().getrandbits(64), progress=progress)
     except student.Stopped as stopped:
         raise _explained(stopped, task.candidate) from None
 

@@ -3,15 +3,17 @@
 Every function raises OSError where the machine does not allow it.
 """
 
+import contextlib
+import errno
 import os
 import select
 import socket
 import struct
 import time
 from collections.abc import Collection
-from pathlib import Path
 
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
+MOST_PASSES = 20  # over the threads of a process, until all of them are on their core
 
 
 def ask_for_credentials(connection: socket.socket) -> None:
@@ -36,9 +38,18 @@ def cores() -> list[int]:
 
 
 def pin(pid: int, to: Collection[int]) -> None:
-    """Have all threads of a process (0: this one) run on these cores only."""
-    for thread in os.listdir(f"/proc/{pid or 'self'}/task"):
-        os.sched_setaffinity(int(thread), to)
+    """Have all threads of a process (0: this one) run on these cores only, those too that start meanwhile."""
+    wanted = set(to)
+    for _ in range(MOST_PASSES):
+        moved = False
+        for thread in map(int, os.listdir(f"/proc/{pid or 'self'}/task")):
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                if os.sched_getaffinity(thread) != wanted:
+                    os.sched_setaffinity(thread, wanted)
+                    moved = True
+        if not moved:
+            return
+    raise OSError(errno.EAGAIN, "more threads start all the time")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -46,17 +57,30 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def cpu_seconds_beside(pid: int) -> float:
-    """CPU time so far of all other processes in the process namespace of `pid`: what a student's code has started."""
+def companions(pid: int) -> list[int]:
+    """All other processes in the process namespace of `pid`, which a student's code may have started."""
     namespace = os.readlink(f"/proc/{pid}/ns/pid")
     if namespace == os.readlink("/proc/self/ns/pid"):
-        return 0.0  # not in a sandbox
-    total = 0
+        return []  # not in a sandbox
+    found = []
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != pid:
-            try:
+            with contextlib.suppress(OSError):  # it has ended, or is not ours to see
                 if os.readlink(f"/proc/{name}/ns/pid") == namespace:
-                    total += int(Path(f"/proc/{name}/schedstat").read_text().split()[0])
-            except OSError:
-                continue  # it has ended, or is not ours to see
-    return total / 1e9
+                    found.append(int(name))
+    return found
+
+
+def is_first(pid: int) -> bool:
+    """Whether it is process 1 of its namespace."""
+    with open(f"/proc/{pid}/status") as status:
+        return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in status)
+
+
+def clocks(pids: Collection[int]) -> dict[int, float]:
+    """The CPU time so far of each of these processes that still lives."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found[pid] = cpu_seconds(pid)
+    return found

@@ -10,8 +10,10 @@ import math
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 from torchgrade.check import capture, codec, probe
@@ -25,9 +27,10 @@ from torchgrade.lessons.forked import end_with_parent, silence
 
 IDLE = 0.05  # of the time in which it was not asked, that a process may compute
 PARALLEL = 1.3  # times the clock on the wall, that the CPU clock of one thread may show
-BESIDE = 0.1  # of the time, that other processes of the student's may compute
+BESIDE = 0.03  # of the time, that other processes of the student's may compute: what is idle wakes up now and then
 WAITING = 1.4  # times the baseline's, that the clock on the wall may show over the CPU clock
 SHORT = 0.001  # seconds for which nobody is blamed
+LOOK_SECONDS = 0.001  # between two looks at the memory of a student's processes
 
 
 class RemoteSide(Side):
@@ -102,7 +105,7 @@ class Watched(RemoteSide):
         super().__init__(who, pid, payload, fixed)
         self._baseline = baseline
         self._began = self._ended = time.perf_counter()
-        self._cpu, self._beside = self._clock(), self._clock_beside()
+        self._cpu, self._beside = self._clock(), self._clocks_beside()
         self._idle = self._computed_idle = self._called = self._computed = 0.0
 
     def call(self, inputs: list[Inputs]) -> tuple[float, list[Any]]:
@@ -116,13 +119,16 @@ class Watched(RemoteSide):
         return seconds, results
 
     def disturbed(self) -> str:
-        beside, now = self._clock_beside(), time.perf_counter()
+        beside, now = self._clocks_beside(), time.perf_counter()
+        computed_beside, passed = sum(beside.values()) - sum(self._beside.values()), now - self._began
         found = ""
         if self._computed_idle > IDLE * self._idle + SHORT:
             found = "the student's process computed while it was the baseline's turn"
         elif self._computed > PARALLEL * self._called + SHORT:
             found = "the student's process computed in more than one thread"
-        elif beside - self._beside > BESIDE * (now - self._began) + SHORT:
+        elif beside.keys() != self._beside.keys():  # the dead take their clocks with them
+            found = "other processes of the student's started or ended at the same time"
+        elif computed_beside > BESIDE * passed + SHORT:
             found = "other processes of the student's computed at the same time"
         self._began, self._beside = now, beside
         self._idle = self._computed_idle = self._called = self._computed = 0.0
@@ -134,10 +140,10 @@ class Watched(RemoteSide):
         waits &= self.wall * self._baseline.cpu > WAITING * self._baseline.wall * self.cpu
         return "the student's process waited for something instead of computing" if waits else ""
 
-    def _clock_beside(self) -> float:
+    def _clocks_beside(self) -> dict[int, float]:
         with contextlib.suppress(OSError):
-            return processes.cpu_seconds_beside(self._pid)
-        return 0.0
+            return processes.clocks(processes.companions(self._pid))
+        return {}
 
 
 @contextlib.contextmanager
@@ -150,35 +156,105 @@ def sides(who: RemoteStudent, task: Task, *, deadline: float) -> Iterator[Sides]
         empty = Empty(*forks[2], payload, fixed)
         pid = who.process()
         candidate = Watched(who, pid, capture.pack_call(task.candidate), fixed, baseline)
-        together = _Together((pid, *(number for _, number in forks)))
+        together = _Together(pid, [number for _, number in forks])
         yield Sides(candidate, baseline, second, together, empty.seconds)
 
 
 def peak_memory(who: RemoteStudent, payload: bytes, inputs: Inputs) -> tuple[int, Any]:
-    """(bytes above the start while the function runs on `inputs`, its result). Raises Stopped, memory.NoAccount."""
+    """(bytes above the start while the function runs on `inputs`, its result). Raises Stopped, memory.NoAccount.
+
+    The bytes are those of all the student's processes together: it must not help to let another one do the work.
+    """
     pid = who.process()
     if not pid:
         raise memory.NoAccount("the number of the student's process is not known")
     side = RemoteSide(who, pid, payload, inputs, exact_memory=True)
     side.settle()
-    before = memory.reset(pid)
-    _, (result,) = side.call([()])
-    return memory.highest(pid) - before, result
+    with Account(pid) as account:
+        _, (result,) = side.call([()])
+    return account.growth, result
+
+
+class Account:
+    """The memory of a student's processes, looked at again and again while the block lasts.
+
+    For a process may reset its own high-water mark, and a child takes its account with it when it ends: nothing of what
+    is seen may ever grow less, and the processes must stay the same. Raises memory.NoAccount at the end otherwise.
+    """
+
+    def __init__(self, pid: int):
+        self._pid, self._pids = pid, self._all_of(pid)
+        self._over = threading.Event()
+        self._odd = ""
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.growth = 0
+
+    def __enter__(self) -> "Account":
+        self._before = {pid: memory.reset(pid) for pid in self._pids}
+        self._most = dict(self._before)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        if error is None:
+            self._look()
+            self._look_around()
+            if self._odd:
+                raise memory.NoAccount(self._odd)
+            self.growth = sum(self._most.values()) - sum(self._before.values())
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            self._look()
+            self._look_around()
+
+    def _look(self) -> None:
+        for pid in self._pids:
+            try:
+                highest = memory.highest(pid)
+            except memory.NoAccount:
+                self._odd = self._odd or "a process of the student's ended meanwhile"
+                continue
+            if highest < self._most[pid] - memory.NOISE:
+                self._odd = self._odd or "a process of the student's has reset its account"
+            self._most[pid] = max(highest, self._most[pid])
+
+    def _look_around(self) -> None:
+        if self._all_of(self._pid) != self._pids:
+            self._odd = self._odd or "processes of the student's started or ended meanwhile"
+
+    @staticmethod
+    def _all_of(pid: int) -> list[int]:
+        """But for the first process of a sandbox, which is the grader's and lets nobody look."""
+        try:
+            return [one for one in sorted((pid, *processes.companions(pid))) if not processes.is_first(one)]
+        except OSError as error:
+            raise memory.NoAccount(str(error)) from None
 
 
 class _Together:
-    """Puts processes on one core, drawn anew each time, and this one on the others while they race."""
+    """Puts processes on one core, drawn anew each time, and this one on the others while they race.
 
-    def __init__(self, pids: tuple[int, ...]):
-        self._pids = pids
+    All that the student's code has started goes there too, and cannot leave (sandbox/seccomp.py): nothing runs beside.
+    """
+
+    def __init__(self, student: int, trusted: list[int]):
+        self._student, self._trusted = student, trusted
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[bool]:
-        mine, pinned = processes.cores(), all(self._pids)
+        mine, pinned = processes.cores(), self._student != 0
         core = random.SystemRandom().choice(mine)
         try:
-            for pid in self._pids:
+            for pid in self._trusted:
                 processes.pin(pid, [core])
+            if pinned:
+                processes.pin(self._student, [core])
+                for pid in processes.companions(self._student):
+                    with contextlib.suppress(FileNotFoundError):  # it has ended
+                        processes.pin(pid, [core])
             processes.pin(0, [other for other in mine if other != core] or mine)
         except OSError:
             pinned = False

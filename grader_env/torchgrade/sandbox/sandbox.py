@@ -46,7 +46,7 @@ class Sandbox(Contained):
             our_end, status = _pipe(undo)
             uid = next(_uids) if bubblewrap.is_root() else None
             passwd_text = PASSWD.format(uid=uid or os.geteuid() or bubblewrap.ORDINARY).encode()
-            content = (packed(files or {}), passwd_text, seccomp.no_user_namespaces())
+            content = (packed(files or {}), passwd_text, seccomp.compiled())
             contents, passwd, filters = (_owned(in_memory(text), undo) for text in content)
             given = settings(limits, control=control, status=status, files=contents, passed=pass_fds) | {"uid": uid}
             group = None if nests else new_group(limits, undo)

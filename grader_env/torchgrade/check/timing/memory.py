@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MMAP_THRESHOLD = -3  # mallopt(3): from this size on a block is mapped, and unmapped when it is freed
+NOISE = 2 << 20  # bytes of a process that come and go by themselves
 EXACT, USUAL = 128 << 10, 32 << 20  # bytes; the second is where glibc's own adjustment ends
 RESET_HIGH_WATER = "5"  # to /proc/PID/clear_refs; since Linux 4.0
 
 
 class NoAccount(Exception):
-    """This system keeps none, or does not let us read it."""
+    """This system keeps none, or does not let us read it, or what it says cannot be believed."""
 
 
 @contextlib.contextmanager

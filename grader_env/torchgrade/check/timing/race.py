@@ -111,6 +111,7 @@ def race(task: Task, sides: Sides, *, seed: int, progress: Callable[[int, float]
     order, draw = random.Random(seed), _Draw(task, seed)
     with _quiet():
         first, calls = _warm_up(sides, draw)
+        sides.candidate.disturbed()  # what went on while warming up does not count
         times, pinned, why, wins = _Times(), True, "", 0
         outcome, until = Outcome.OPEN, time.monotonic() + CAP_SECONDS
         while outcome is Outcome.OPEN and len(times.candidate) < MOST and time.monotonic() < until:
