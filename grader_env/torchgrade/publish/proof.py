@@ -5,6 +5,7 @@ Pictures and arrays of numbers are allowed but not read. Archives, pickles and p
 
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from torchgrade.publish.wheel import PARTS
 
 AT_THE_TOP = re.compile(r"README\.md|LICENSE|requirements\.txt|torchgrade-[\w.+]+-py3-none-any\.whl")
 IN_A_LESSON = {".ipynb", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".md", ".svg", ".png", ".jpg", ".npy"}
+TELLING_ELSEWHERE = 14  # characters, besides spaces, of a line of code
+IN_A_PART = r"/(?:[a-z_]+/)*[a-z_0-9]+[.](?:py|json)"
 IN_THE_WHEEL = re.compile(
-    rf"torchgrade/(?:{'|'.join(part if part.endswith('.py') else rf'{part}/[a-z_]+[.](?:py|json)' for part in PARTS)})"
+    rf"torchgrade/(?:{'|'.join(part if part.endswith('.py') else part + IN_A_PART for part in PARTS)})"
     r"|torchgrade-[\w.+]+\.dist-info/(?:METADATA|WHEEL|RECORD|top_level\.txt)"
 )
 
@@ -29,11 +32,25 @@ def leaks_of_tree(course: Path, lessons: list[str], tree: Path) -> list[Leak]:
     for master in masters:
         secrets = secrets_of(master, read_bank(master.bank_path))
         for lesson in lessons:
-            found += release_leaks(tree / lesson, _called(master, lesson), secrets)
+            leaks = list(release_leaks(tree / lesson, _called(master, lesson), secrets))
+            found += leaks if lesson == master.name else _telling(leaks, secrets)
         for where, text in _texts(tree):
             haystack = Text(text)
-            found += [Leak(where, secret.region, secret.text) for secret in secrets if _held(haystack, secret, where)]
+            held = [Leak(where, secret.region, secret.text) for secret in secrets if _held(haystack, secret, where)]
+            found += _telling(held, secrets)
     return list(dict.fromkeys(found))
+
+
+def _telling(leaks: list[Leak], secrets: list[Secret]) -> list[Leak]:
+    """Those that tell something outside the lesson itself: of code, at least half the lines of a solution or test.
+
+    Lessons share ordinary lines, such as `losses.append(loss.item())`, and short ones more than others.
+    """
+    lines = Counter(secret.region for secret in secrets if secret.form == "code")
+    code = {(secret.region, secret.text): len(secret.needle) for secret in secrets if secret.form == "code"}
+    said = dict.fromkeys((leak.region, leak.text) for leak in leaks)
+    held = Counter(region for region, text in said if code.get((region, text), 0) >= TELLING_ELSEWHERE)
+    return [one for one in leaks if (one.region, one.text) not in code or 2 * held[one.region] >= lines[one.region]]
 
 
 def _unknown_files(lessons: list[str], tree: Path) -> Iterator[str]:
@@ -65,9 +82,9 @@ def _texts(tree: Path) -> Iterator[tuple[str, str]]:
 
 
 def _held(text: Text, secret: Secret, where: str) -> bool:
-    # Versions, sizes and hashes are numbers that tell nothing.
-    listing = where == "requirements.txt" or "dist-info" in where
-    return not (listing and secret.form == "number") and text.holds(secret)
+    # Versions, sizes, hashes and a program's constants are numbers that tell nothing.
+    numbers_tell = where != "requirements.txt" and ".whl: " not in where
+    return (numbers_tell or secret.form != "number") and text.holds(secret)
 
 
 def _called(master: Master, lesson: str) -> Master:
