@@ -15,7 +15,7 @@ from torchgrade.check.timing import memory
 from torchgrade.check.timing.race import Inputs, Task, race
 from torchgrade.check.timing.record import Finding, Record
 
-ENOUGH = 0.97  # of the ratio asked for: where no clear answer is to be had, this gets the points
+ENOUGH = 0.97  # of the ratio asked for: where it is too close to call, this gets the points
 PAUSE = (1.0, 3.0)  # seconds before a second try; what disturbed the first may be over
 
 
@@ -56,8 +56,9 @@ def speed(
         _show(record)
     if record.finding is Finding.FAIL:
         raise TooSlow(f"{record.sentence}.\n{because}")
-    unclear = record.finding is not Finding.PASS and record.ratio < ENOUGH * at_least
-    if (unclear or record.finding is Finding.SUSPICIOUS) and not watched:
+    unclear = record.finding is Finding.INCONCLUSIVE and record.ratio < ENOUGH * at_least
+    # What was measured on an unfit machine is worth no points either.
+    if (unclear or record.finding in (Finding.UNFIT, Finding.SUSPICIOUS)) and not watched:
         raise Undecided(f"{record.sentence}; {record.for_staff}")
     return record.ratio
 
