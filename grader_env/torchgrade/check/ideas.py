@@ -106,7 +106,7 @@ def sqnr(result: Any, reference: torch.Tensor, *, at_least: float, because: str)
 
 def _watch(fn: FunctionType, what: str) -> Any:
     """What the watcher saw; raises as check.run does if the code stops, whatever it returns."""
-    reply = probe.ask(fn, watch=(what,))
+    reply = probe.ask(fn, watch=what)
     if reply.raised is not None:
         raise probe.explained(reply.raised, probe.exercise_of(fn))
     if what not in reply.seen:

@@ -22,7 +22,7 @@ def forbids(name: str, operators: str | tuple[str, ...], because: str, *, call: 
     who = student.current() or student.LocalStudent(sys._getframe(1).f_globals)
     used = set(probe.value_of(who.names_used(name)))
     if call is not None:
-        reply = probe.ask(call, watch=("calls",))
+        reply = probe.ask(call, watch="calls")
         if reply.raised is not None:
             raise probe.explained(reply.raised, probe.exercise_of(call))
         used |= set(reply.seen["calls"])

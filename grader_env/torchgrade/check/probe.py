@@ -48,7 +48,7 @@ def raises(error: type[BaseException], fn: FunctionType, what: str, *, hint: str
         raise StudentRaised(f"{what}: expected {error.__name__}. {explained(raised)}{as_hint(hint)}")
 
 
-def ask(fn: FunctionType, *, seed: int = 0, watch: tuple[str, ...] = ()) -> student.Reply:
+def ask(fn: FunctionType, *, seed: int = 0, watch: str = "") -> student.Reply:
     """Send `fn` to the current student, which is by default the notebook around it."""
     payload = capture.pack(fn)
     require_own(fn, sys._getframe(1))

@@ -7,7 +7,7 @@ the student in another process sets its own `Student` with `answering()`; the co
 import contextlib
 import linecache
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
@@ -19,6 +19,7 @@ import torch
 from torchgrade.check import capture, codec, watching
 from torchgrade.check.names_used import names_used
 from torchgrade.check.timing import local
+from torchgrade.check.timing.called import default_modes
 from torchgrade.check.timing.race import Inputs, Sides, Task
 from torchgrade.check.timing.record import Record
 
@@ -32,12 +33,12 @@ class Probe:
 
     payload: a packed function without arguments (capture.pack)
     seed: for torch's, numpy's and Python's random numbers on the student's side
-    watch: what else to report of the run: names of watching.WATCHERS
+    watch: what else to report of the run: a name of watching.WATCHERS
     """
 
     payload: bytes
     seed: int
-    watch: tuple[str, ...] = ()
+    watch: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,14 @@ class RaisedElsewhere(Exception):
 class Reply:
     """What came back: a message of `codec`, or what the code raised, or why the result cannot cross.
 
-    seen: what was watched, by the names of watching.WATCHERS; of the student's side, like everything here
+    seen: what was watched, by its name; of the student's side, like everything here
     """
 
     header: bytes = b""
     body: bytes = b""
     raised: Raised | None = None
     unsendable: str | None = None
-    seen: Mapping[str, Any] = field(default_factory=dict)
+    seen: watching.Seen = field(default_factory=dict)
 
 
 class Stopped(Exception):
@@ -148,9 +149,9 @@ class LocalStudent:
         self._cell = cell
 
     def answer(self, probe: Probe) -> Reply:
-        with _seeded(probe.seed), _default_modes():
+        with _seeded(probe.seed), default_modes():
             fn = capture.unpack(probe.payload, self.names())
-            return self._reply(fn, watching.Watch(probe.watch))
+            return self._reply(fn, probe.watch)
 
     def names_used(self, definition: str) -> Reply:
         return self._reply(lambda: names_used(self._namespace, definition))
@@ -170,25 +171,25 @@ class LocalStudent:
         both = {name for name in self._cell if isinstance(self._namespace.get(name), ModuleType)}  # imported by each
         return {name: value for name, value in self._namespace.items() if name in both or name not in self._cell}
 
-    def _reply(self, fn: Callable[[], Any], watch: watching.Watch | None = None) -> Reply:
-        watch = watch or watching.Watch(())
+    def _reply(self, fn: Callable[[], Any], watch: str = "") -> Reply:
+        seen: watching.Seen = {}
         try:
-            value = watch.run(fn)
+            value, seen = watching.run(fn, watch)
             header, body = codec.encode(value)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a probe never ends the process that asks
-            return self.failure(error, watch.seen)
-        return Reply(header, body, seen=watch.seen)
+            return self.failure(error, seen)
+        return Reply(header, body, seen=seen)
 
-    def failure(self, error: BaseException, seen: Mapping[str, Any]) -> Reply:
+    def failure(self, error: BaseException, seen: watching.Seen | None = None) -> Reply:
         """What a check may say of an error: its class, its text, and the student's lines it passed through."""
         if isinstance(error, codec.Unsendable):
-            return Reply(unsendable=str(error), seen=seen)
-        return Reply(raised=self._raised(error), seen=seen)
+            return Reply(unsendable=str(error), seen=seen or {})
+        return Reply(raised=self._raised(error), seen=seen or {})
 
     def _stopped(self, error: BaseException) -> Stopped:
-        return Stopped(self.failure(error, {}))
+        return Stopped(self.failure(error))
 
     def _raised(self, error: BaseException) -> Raised:
         if isinstance(error, RaisedElsewhere):
@@ -210,13 +211,6 @@ class LocalStudent:
 
     def _is_students(self, frame: FrameType) -> bool:
         return frame.f_globals is self._namespace
-
-
-@contextlib.contextmanager
-def _default_modes() -> Iterator[None]:
-    """What a `with` around `check.run` sets does not travel."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        yield
 
 
 @contextlib.contextmanager

@@ -4,9 +4,8 @@ All of it happens in the process of the code that is watched: best effort, like 
 Triton operator is one operator here, whatever it does inside.
 """
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,29 +23,15 @@ CPU_ATTENTION = (
 )
 
 
-class Watch:
-    """Runs a function once under the watchers `names`; afterwards `seen` holds what each of them saw, by its name."""
-
-    def __init__(self, names: tuple[str, ...]):
-        self._watchers = [WATCHERS[name] for name in names]
-        self._names = names
-        self.seen: Seen = {}
-
-    def run(self, fn: Callable[[], Any]) -> Any:
-        with contextlib.ExitStack() as stack:
-            reports = [stack.enter_context(watcher()) for watcher in self._watchers]
-            value = fn() if "graph_breaks" not in self._names else _explained(fn, self.seen)
-        for name, report in zip(self._names, reports, strict=True):
-            if report is not None:
-                self.seen[name] = report()
-        return value
+def run(fn: Callable[[], Any], what: str) -> tuple[Any, Seen]:
+    """(the result of `fn`, {what: what the watcher of this name saw}); nothing is watched for the empty name."""
+    if not what:
+        return fn(), {}
+    value, seen = WATCHERS[what](fn)
+    return value, {what: seen}
 
 
-Report = Callable[[], Any]
-
-
-@contextlib.contextmanager
-def _calls() -> Iterator[Report]:
+def _calls(fn: Callable[[], Any]) -> tuple[Any, list[str]]:
     """Names of torch functions called from Python, `torch.einsum` as "einsum"."""
     names: dict[str, None] = {}
 
@@ -56,11 +41,11 @@ def _calls() -> Iterator[Report]:
             return func(*args, **(kwargs or {}))
 
     with Calls():
-        yield lambda: list(names)[:MAX_NAMES]
+        value = fn()
+    return value, list(names)[:MAX_NAMES]
 
 
-@contextlib.contextmanager
-def _operators() -> Iterator[Report]:
+def _operators(fn: Callable[[], Any]) -> tuple[Any, dict[str, int]]:
     """How often each ATen operator ran, by its name without overload: {"bmm": 2}."""
     counts: Counter[str] = Counter()
 
@@ -70,11 +55,11 @@ def _operators() -> Iterator[Report]:
             return func(*args, **(kwargs or {}))
 
     with Operators():
-        yield lambda: dict(counts.most_common(MAX_NAMES))
+        value = fn()
+    return value, dict(counts.most_common(MAX_NAMES))
 
 
-@contextlib.contextmanager
-def _largest() -> Iterator[Report]:
+def _largest(fn: Callable[[], Any]) -> tuple[Any, Seen]:
     """The largest tensor that an operator made, views aside: {"elements", "shape", "operator"}."""
     largest: Seen = {"elements": 0, "shape": [], "operator": ""}
 
@@ -89,11 +74,11 @@ def _largest() -> Iterator[Report]:
             return result
 
     with Largest():
-        yield lambda: largest
+        value = fn()
+    return value, largest
 
 
-@contextlib.contextmanager
-def _flops() -> Iterator[Report]:
+def _flops(fn: Callable[[], Any]) -> tuple[Any, int]:
     """Floating-point operations of matrix products, convolutions and attention; a multiply-add is two.
 
     Attention on the CPU, which PyTorch's counter leaves out, counts as on a GPU: 2 products, nothing halved by a mask.
@@ -107,11 +92,11 @@ def _flops() -> Iterator[Report]:
 
     on_cpu = dict(zip(CPU_ATTENTION, (forward, backward), strict=True))
     with FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
-        yield counter.get_total_flops
+        result = fn()
+    return result, counter.get_total_flops()
 
 
-@contextlib.contextmanager
-def _saved() -> Iterator[Report]:
+def _saved(fn: Callable[[], Any]) -> tuple[Any, Seen]:
     """What autograd kept for the backward pass, leaves aside: {"elements", "largest": shape}, each storage once."""
     storages: dict[int, tuple[int, list[int], Any]] = {}
 
@@ -123,50 +108,38 @@ def _saved() -> Iterator[Report]:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield lambda: {
-            "elements": sum(elements for elements, _, _ in storages.values()),
-            "largest": max(((elements, shape) for elements, shape, _ in storages.values()), default=(0, []))[1],
-        }
+        value = fn()
+    sizes = [(elements, shape) for elements, shape, _ in storages.values()]
+    return value, {"elements": sum(elements for elements, _ in sizes), "largest": max(sizes, default=(0, []))[1]}
 
 
-@contextlib.contextmanager
-def _recompiles() -> Iterator[Report]:
+def _recompiles(fn: Callable[[], Any]) -> tuple[Any, Seen]:
     """Compilations of the same code after its first: {"count"}. What was compiled before does not count."""
-    from torch._dynamo import reset
+    import torch._dynamo
     from torch._dynamo.utils import clear_compilation_metrics, get_compilation_metrics
 
-    reset()
+    torch._dynamo.reset()
     clear_compilation_metrics()
-
-    def report() -> Seen:
-        compiled = [(one.co_name, one.co_filename, one.co_firstlineno) for one in get_compilation_metrics()]
-        return {"count": len(compiled) - len(set(compiled))}
-
-    yield report
+    value = fn()
+    compiled = [(one.co_name, one.co_filename, one.co_firstlineno) for one in get_compilation_metrics()]
+    return value, {"count": len(compiled) - len(set(compiled))}
 
 
-@contextlib.contextmanager
-def _graph_breaks() -> Iterator[None]:
-    """The function runs through `torch._dynamo.explain` instead; see `_explained`."""
-    yield None
-
-
-def _explained(fn: Callable[[], Any], seen: Seen) -> Any:
-    """Run `fn` compiled with backend "eager", and note {"count", "reasons"} of its graph breaks."""
+def _graph_breaks(fn: Callable[[], Any]) -> tuple[Any, Seen]:
+    """Graph breaks of `fn` compiled with backend "eager": {"count", "reasons"}."""
     import torch._dynamo
 
     torch._dynamo.reset()
     found = torch._dynamo.explain(fn)()
     reasons = [str(reason.reason).splitlines()[0] for reason in found.break_reasons[:MAX_REASONS]]
-    seen["graph_breaks"] = {"count": int(found.graph_break_count), "reasons": reasons}
-    return fn()
+    return fn(), {"count": int(found.graph_break_count), "reasons": reasons}
 
 
 def _name(operator: Any) -> str:
     return str(getattr(operator, "_overloadpacket", operator).__name__)
 
 
-WATCHERS: dict[str, Callable[[], contextlib.AbstractContextManager[Report | None]]] = {
+WATCHERS: dict[str, Callable[[Callable[[], Any]], tuple[Any, Any]]] = {
     "calls": _calls,
     "operators": _operators,
     "largest": _largest,

@@ -35,7 +35,7 @@ def _answer(student: LocalStudent, question: frames.Header, payload: bytes) -> t
         if "definition" in question:
             reply = student.names_used(question["definition"])
         else:
-            reply = student.answer(Probe(payload, question["seed"], tuple(question["watch"])))
+            reply = student.answer(Probe(payload, question["seed"], question["watch"]))
     except CellError as error:
         return {"broken": str(error)}, b""
     return _header(reply), reply.body
@@ -56,12 +56,10 @@ class _Calls:
         except CellError as error:
             return {"broken": str(error)}, b""
         except BaseException as error:
-            return _header(self._student.failure(error, {})), b""
+            return _header(self._student.failure(error)), b""
         return {"value": header.decode()}, body
 
     def _do(self, question: frames.Header, payload: bytes) -> Any:
-        if question["calls"] == "nothing":
-            return None
         if question["calls"] == "load":
             self._called = Called(payload, self._student.names())
             gc.disable()  # until this process ends

@@ -104,34 +104,22 @@ class Watched(RemoteSide):
     def __init__(self, who: RemoteStudent, pid: int, payload: bytes, fixed: Inputs, baseline: RemoteSide):
         super().__init__(who, pid, payload, fixed)
         self._baseline = baseline
-        self._began = self._ended = time.perf_counter()
-        self._cpu, self._beside = self._clock(), self._clocks_beside()
-        self._idle = self._computed_idle = self._called = self._computed = 0.0
-
-    def call(self, inputs: list[Inputs]) -> tuple[float, list[Any]]:
-        now, cpu = time.perf_counter(), self._clock()
-        self._idle += now - self._ended
-        self._computed_idle += cpu - self._cpu
-        seconds, results = super().call(inputs)
-        self._ended, self._cpu = time.perf_counter(), self._clock()
-        self._called += self._ended - now
-        self._computed += self._cpu - cpu
-        return seconds, results
+        self._since, self._beside = self._clocks(), self._clocks_beside()
 
     def disturbed(self) -> str:
-        beside, now = self._clocks_beside(), time.perf_counter()
-        computed_beside, passed = sum(beside.values()) - sum(self._beside.values()), now - self._began
+        clocks, beside = self._clocks(), self._clocks_beside()
+        passed, computed, called, computed_called = (now - then for now, then in zip(clocks, self._since, strict=True))
+        computed_beside = sum(beside.values()) - sum(self._beside.values())
         found = ""
-        if self._computed_idle > IDLE * self._idle + SHORT:
+        if computed - computed_called > IDLE * (passed - called) + SHORT:
             found = "the student's process computed while it was the baseline's turn"
-        elif self._computed > PARALLEL * self._called + SHORT:
+        elif computed_called > PARALLEL * called + SHORT:
             found = "the student's process computed in more than one thread"
         elif beside.keys() != self._beside.keys():  # the dead take their clocks with them
             found = "other processes of the student's started or ended at the same time"
         elif computed_beside > BESIDE * passed + SHORT:
             found = "other processes of the student's computed at the same time"
-        self._began, self._beside = now, beside
-        self._idle = self._computed_idle = self._called = self._computed = 0.0
+        self._since, self._beside = clocks, beside
         return found
 
     def waited(self) -> str:
@@ -139,6 +127,10 @@ class Watched(RemoteSide):
         waits = self.stretch > WAITING * self._baseline.stretch
         waits &= self.wall * self._baseline.cpu > WAITING * self._baseline.wall * self.cpu
         return "the student's process waited for something instead of computing" if waits else ""
+
+    def _clocks(self) -> tuple[float, float, float, float]:
+        """Seconds so far: on the wall and of CPU; and of both, those of calls."""
+        return time.perf_counter(), self._clock(), self.wall, self.cpu if self._pid else 0.0
 
     def _clocks_beside(self) -> dict[int, float]:
         with contextlib.suppress(OSError):

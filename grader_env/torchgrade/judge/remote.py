@@ -52,7 +52,7 @@ class RemoteStudent:
     def __init__(self, connection: socket.socket, *, deadline: float, latest: float = math.inf):
         self.heard: list[tuple[str, Reply]] = []
         self.records: list[Record] = []
-        self.connection = connection
+        self._connection = connection
         self._deadline, self._latest = deadline, latest
         self._ids = itertools.count(1)
         self._greeted = False
@@ -83,54 +83,50 @@ class RemoteStudent:
     def process(self) -> int:
         """The number, in this process's namespace, of the process that answers; 0 if the kernel does not say."""
         try:
-            processes.ask_for_credentials(self.connection)
+            processes.ask_for_credentials(self._connection)
         except OSError:
             return 0
         found: list[int] = []
 
         def look() -> None:
             with contextlib.suppress(OSError):
-                found.append(processes.sender(self.connection, self._deadline - time.monotonic()))
+                found.append(processes.sender(self._connection, self._deadline - time.monotonic()))
 
-        self._greet()
-        self._exchange({"calls": "nothing"}, b"", look)
+        self._guarded({"calls": "settle"}, b"", look)
         return found[0] if found else 0
 
     def timed(self, question: frames.Header, payload: bytes) -> tuple[float, Reply]:
         """(seconds from the first byte sent to the last received, the reply)."""
-        if self._silent is not None:
-            raise self._silent
-        self._greet()
         started = time.perf_counter()
-        try:
-            reply = self._exchange(question, payload)
-        except NoAnswer as error:
-            self._silent = error
-            raise
+        reply = self._guarded(question, payload)
         return time.perf_counter() - started, reply
 
     def _ask(self, kind: str, question: frames.Header, payload: bytes) -> Reply:
-        if self._silent is not None:
-            raise self._silent
-        try:
-            reply = self._exchange(question, payload)
-        except NoAnswer as error:
-            self._silent = error
-            raise
+        reply = self._guarded(question, payload)
         self.heard.append((kind, reply))
         return reply
 
-    def _exchange(
+    def _guarded(
         self, question: frames.Header, payload: bytes, before_reply: Callable[[], None] | None = None
     ) -> Reply:
+        """The reply; who has not answered once is not asked again."""
+        if self._silent is not None:
+            raise self._silent
+        try:
+            return self._exchange(question, payload, before_reply)
+        except NoAnswer as error:
+            self._silent = error
+            raise
+
+    def _exchange(self, question: frames.Header, payload: bytes, before_reply: Callable[[], None] | None) -> Reply:
         self._greet()
         number = next(self._ids)
         try:
-            frames.send(self.connection, {"id": number, **question}, payload, deadline=self._deadline)
+            frames.send(self._connection, {"id": number, **question}, payload, deadline=self._deadline)
             if before_reply:
                 before_reply()
             while True:
-                header, body = frames.receive(self.connection, deadline=self._deadline)
+                header, body = frames.receive(self._connection, deadline=self._deadline)
                 if header.get("id") == number and type(header["id"]) is int:
                     return _reply(header, body)
         except frames.Late:
@@ -144,7 +140,7 @@ class RemoteStudent:
         if self._greeted:
             return
         try:
-            header, _ = frames.receive(self.connection, deadline=self._deadline)
+            header, _ = frames.receive(self._connection, deadline=self._deadline)
         except frames.Late:
             raise TimeOut("did not answer in time") from None
         except frames.BadFrame:

@@ -4,6 +4,7 @@ Every graded cell that calls `check.speed` is judged as a submission's would be,
 accepted variant of its exercise and with every mistake. A mistake that is right but slow is the naive attempt.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,8 +54,7 @@ def attempts(master: Master, bank: Bank) -> Iterator[Attempt]:
     }
     if not cells:
         raise CourseError("no graded cell calls check.speed.", where=master.path)
-    lesson = SolvedLesson(master)
-    try:
+    with contextlib.closing(SolvedLesson(master)) as lesson:
         for grade_id, source in cells.items():
             exercise = master.exercise_of(grade_id)
             variants = [one for one in bank.variants if one.exercise == exercise]
@@ -66,8 +66,6 @@ def attempts(master: Master, bank: Bank) -> Iterator[Attempt]:
                     yield Attempt(grade_id, variant, who.records[-1])
                 elif variant is None:
                     raise CourseError(f"the solution is not timed: {error}", where=f"{master.path}: {grade_id}")
-    finally:
-        lesson.close()
 
 
 def refusals(found: list[Attempt]) -> list[str]:

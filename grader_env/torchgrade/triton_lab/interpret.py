@@ -44,7 +44,7 @@ def _reply(question: Question, namespace: Namespace) -> Reply:
     try:
         define(question.needed, namespace)
     except Exception as error:  # it ran in the notebook, and may fail here in any way
-        return Reply(raised=student._raised(error))
+        return student.failure(error)
     with _time_limit(question.seconds):
         return student.answer(Probe(question.payload, question.seed))
 

@@ -1,6 +1,7 @@
 """A function that is called again and again among the student's names."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,6 +24,13 @@ class Called:
         self._fixed = fixed
 
     def call(self, inputs: list[tuple[Any, ...]]) -> list[Any]:
-        """The results on each of `inputs`, under the default modes of a probe."""
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        """The results on each of `inputs`."""
+        with default_modes():
             return [self._fn(*self._fixed, *one) for one in inputs]
+
+
+@contextlib.contextmanager
+def default_modes() -> Iterator[None]:
+    """What a `with` around a check sets does not travel to the student's code."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        yield

@@ -2,8 +2,8 @@
 
 A unit is the smallest of three repetitions a side, interleaved in random order, each with inputs of its own. Time is
 CPU time: on a core that others use too, the clock on the wall charges a longer call for more interruptions than a
-shorter one, and shifts the ratio (beside five busy processes, 1.5 was measured as 1.3 to 2). What slows both sides in
-other ways, such as cold caches, cancels because they take turns on one core.
+shorter one, and shifts the ratio (at a load of 5 on two cores, a true 1.5 came out as 0.7 to 6.9). What slows both
+sides in other ways, such as cold caches, cancels because they take turns on one core.
 """
 
 import abc
@@ -191,17 +191,17 @@ def _warm_up(sides: Sides, draw: _Draw) -> tuple[float, int]:
 
 
 def _unit(sides: Sides, draw: _Draw, calls: int, order: random.Random, times: _Times) -> None:
-    turns = {"candidate": sides.candidate, "baseline": sides.baseline, "second": sides.second}
-    names = [name for name, side in turns.items() if side is not None]
+    turns = {"candidate": sides.candidate, "baseline": sides.baseline}
+    if sides.second is not None:
+        turns["second"] = sides.second
+    names = list(turns)
     spent: dict[str, list[float]] = {name: [] for name in ("empty", *names)}
     for _ in range(REPETITIONS):
         inputs = draw.samples(calls)
         order.shuffle(names)
         results: dict[str, list[Any]] = {}
         for name in names:
-            side = turns[name]
-            assert side is not None
-            seconds, results[name] = side.call(inputs)
+            seconds, results[name] = turns[name].call(inputs)
             spent[name].append(seconds)
         spent["empty"].append(sides.empty(inputs))
         _require_equal(results["candidate"], results["baseline"])
