@@ -21,6 +21,7 @@ from torchgrade.feedback.stops import Lines, own_lines
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
 from torchgrade.lessons.master import without_regions
 
+TOO_SLOW = "TooSlow"  # of check.failures, which loads torch
 MAX_CODE = 50_000  # characters of a cell on the page, ten times a lesson's longest
 
 
@@ -72,7 +73,9 @@ def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
     if decided and decided.diagnosis:
         said.append(_line(decided.diagnosis.sentence))
     if decided and decided.speed:
-        said += [_line(decided.message or decided.speed["sentence"]), *pictures(cell)]
+        # Any other failure's message may hold a student's words, who has seen hidden inputs.
+        how_far = decided.message if decided.failure == TOO_SLOW else decided.speed["sentence"]
+        said += [_line(how_far), *pictures(cell)]
     return said
 
 
