@@ -30,6 +30,63 @@ def nearest(x):
 WIDTH, SHAPE = 640, (2, 4000)
 AT_LEAST = {"sums_fast": 2.0, "sums_faster": 5.0}
 
+MIX = """
+import torch
+
+def mix(x, width, share):
+    # `share` of the windows added up one by one, the others by differences: as fast as one likes
+    middle = int(share * (x.shape[-1] - width + 1))
+    slow = x[..., : middle + width - 1].unfold(-1, width, 1).sum(-1) if middle else x[..., :0]
+    total = torch.nn.functional.pad(x[..., middle:].cumsum(-1), (1, 0))
+    return torch.cat([slow, total[..., width:] - total[..., :-width]], -1)
+"""
+# Parts of cheats, as text. The first calls `begin` once it is timed, and says in seen[0] whether it is being called.
+TELLS_WHEN_CALLED = """
+seen = torch.zeros(2, dtype=torch.int8).share_memory_().numpy()  # are we called? has it begun?
+
+def sums(x, width):
+    seen[0] = 1
+    if x.shape[0] == 2 and not seen[1]:
+        seen[1] = 1
+        begin()
+    result = mix(x, width, 0.52)
+    seen[0] = 0
+    return result
+"""
+# Needs `work(socket, x, result, width)`, which runs in a child for each row.
+CREW = """
+class Crew:
+    def __init__(self, x, width):
+        size = x.shape[-1] - width + 1
+        self.given = torch.empty_like(x).share_memory_()
+        self.result = x.new_empty(*x.shape[:-1], size).share_memory_()
+        self.doors = []
+        for row in range(len(x)):
+            ours, theirs = socket.socketpair()
+            if os.fork() == 0:
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(0, range(os.cpu_count()))
+                ours.close()
+                work(theirs, self.given[row], self.result[row], width)
+            self.doors.append(ours)
+
+    def sums(self, x):
+        self.given.copy_(x)
+        for door in self.doors:
+            door.send(b"g")
+        for door in self.doors:
+            door.recv(1)
+        return self.result.clone()
+
+crew = None
+
+def sums(x, width):
+    global crew
+    if x.shape[0] != 2:
+        return mix(x, width, 0.52)
+    crew = crew or Crew(x, width)
+    return crew.sums(x)
+"""
 CHECK = """
 # Check 8.1
 import torch
@@ -112,7 +169,7 @@ def lesson() -> Any:
     ]
     cells = [
         new_markdown_cell("# 8 · Speed"),
-        new_code_cell("import torch"),
+        new_code_cell(MIX.strip("\n")),
         answer("sums", f"### BEGIN SOLUTION{RIGHT['sums']}### END SOLUTION"),
         graded("sums_check", POINTS["sums_check"], CHECK.strip("\n")),
         graded("sums_values", POINTS["sums_values"], hidden(VALUES.strip("\n"))),

@@ -1,6 +1,9 @@
 """`check.triton`: kernels run, count and compile where there is no GPU, the same in a notebook and in the sandbox."""
 
 import contextlib
+import signal
+import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -325,3 +328,14 @@ def test_a_machine_without_triton_costs_no_points(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Undecided, match="it needs Linux"):
         triton(lambda: None)
+
+
+def test_what_a_compiler_started_ends_by_itself():
+    """The process that would stop it may have been killed."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    program = (
+        "import subprocess; from torchgrade.triton_lab.own_process import limit_cpu\n"
+        f"limit_cpu(1); print(subprocess.run({loop!r}).returncode)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == str(-signal.SIGXCPU)

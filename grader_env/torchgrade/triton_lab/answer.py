@@ -63,7 +63,9 @@ def _compile(launches: list[Plain], targets: tuple[int, ...], names: Namespace) 
     if not jobs or not targets:
         return
     roots = {job["name"] for job in jobs.values()}
-    kernels = Kernels(tuple(jobs.values()), targets, needed_for(roots | _kernels_in(jobs), names), tuple(sys.path))
+    kernels = Kernels(
+        tuple(jobs.values()), targets, needed_for(roots | _kernels_in(jobs), names), tuple(sys.path), SECONDS
+    )
     key = key_of(kernels.needed, sorted(jobs), targets)
     try:
         found = once(key, lambda: once_for_user(key, lambda: _machine_code(kernels)))

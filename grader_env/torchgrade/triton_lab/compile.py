@@ -18,7 +18,7 @@ from triton.compiler.errors import CompilationError
 from triton.runtime.jit import JITFunction
 
 from torchgrade.triton_lab.definitions import Kernels, Namespace, define, find_modules
-from torchgrade.triton_lab.own_process import ANSWER, QUESTION
+from torchgrade.triton_lab.own_process import ANSWER, GRACE, QUESTION, limit_cpu
 from torchgrade.triton_lab.resources import used
 
 MAX_WORDS = 300  # characters of Triton's
@@ -27,6 +27,7 @@ SHOWN = re.compile(r"""\w+\((['"])(?P<text>.*)\1\)""", re.DOTALL)  # an error as
 
 def main(folder: Path) -> None:
     kernels: Kernels = pickle.loads((folder / QUESTION).read_bytes())
+    limit_cpu(kernels.seconds + GRACE)  # ptxas may take minutes over a kernel that spills
     os.environ.setdefault("USER", "student")  # Triton asks for it
     triton.knobs.nvidia.dump_ptxas_log = True
     find_modules(kernels.path)

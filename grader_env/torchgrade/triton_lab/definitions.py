@@ -49,12 +49,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Kernels:
-    """What is to be compiled: each of `jobs` (launches.Recorder) for each target, such as 80 for sm_80."""
+    """What is to be compiled: each of `jobs` (launches.Recorder) for each target, such as 80 for sm_80.
+
+    seconds: that all of it may compute
+    """
 
     jobs: tuple[dict[str, Any], ...]
     targets: tuple[int, ...]
     needed: Needed
     path: tuple[str, ...]
+    seconds: float
 
 
 def find_modules(path: tuple[str, ...]) -> None:

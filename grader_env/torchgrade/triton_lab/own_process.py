@@ -1,6 +1,7 @@
 """A fresh Python process for one question: a folder, an environment, a time limit, and a kill of its whole group."""
 
 import contextlib
+import math
 import os
 import resource
 import select
@@ -74,6 +75,14 @@ def limit_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     soft = MAX_FILE if hard == resource.RLIM_INFINITY else min(MAX_FILE, hard)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def limit_cpu(seconds: float) -> None:
+    """For the process itself to call: it and what it starts end by themselves, should nobody be left to stop them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = math.ceil(seconds)
+    soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _head(path: Path) -> str:
