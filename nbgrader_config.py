@@ -6,6 +6,7 @@ nbgrader runs this file several times per command; it only ever sets values.
 import os
 import sys
 import warnings
+from importlib.resources import files
 from pathlib import Path
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -51,13 +52,18 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
 ]
 
-# Feedback: no hidden tests, no student's script in anybody's browser (the formgrader's included).
+# Feedback: a summary and a part per exercise; no hidden tests, no student's script in anybody's browser (the
+# formgrader's included, whose own templates must stay findable).
 c.GenerateFeedback.preprocessors = [
-    "nbgrader.preprocessors.GetGrades",
+    "torchgrade.feedback.grades.GetGradesAndWaits",
     "torchgrade.feedback.hide.HideTests",
     "torchgrade.feedback.hide.ShortErrors",
+    "torchgrade.feedback.size.KeepSmall",
+    "torchgrade.feedback.summary.Summarize",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+templates = [files("torchgrade.feedback") / "templates", files("nbgrader.server_extensions.formgrader") / "templates"]
+c.HTMLExporter.extra_template_basedirs = [str(folder) for folder in templates]
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {
     "clean_html": "torchgrade.feedback.sanitize.clean_html",

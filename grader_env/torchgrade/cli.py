@@ -153,6 +153,27 @@ def _demo(options: argparse.Namespace) -> int:
     return run(course, options.target or course / "build" / "demo", options.lesson)
 
 
+def _report(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.master import course_root
+    from torchgrade.report import page
+
+    return page.run(course_root(), options.lessons)
+
+
+def _review(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.master import course_root
+    from torchgrade.report import review
+
+    return review.run(course_root(), options.lessons)
+
+
+def _debrief(options: argparse.Namespace) -> int:
+    from torchgrade.lessons.master import course_root
+    from torchgrade.report import debrief
+
+    return debrief.run(course_root(), options.lesson)
+
+
 def _publish(options: argparse.Namespace) -> int:
     from torchgrade.lessons.master import course_root
     from torchgrade.publish.run import run
@@ -235,6 +256,17 @@ def _parser() -> argparse.ArgumentParser:
     autograde.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler")
     autograde.add_argument("--watch", action="store_true", help="stay, warm, and grade what is handed in, until Ctrl-C")
     autograde.add_argument("--force", action="store_true", help="grade again what would come out the same")
+
+    report = _add(commands, "report", _report, "write what teachers want to know of the class: report.html, report.csv")
+    report.add_argument("lessons", nargs="*", metavar="LESSON", help="a lesson's name (default: all graded)")
+
+    review = _add(commands, "review", _review, "list what waits for a person, with model answer and rubric")
+    review.add_argument("lessons", nargs="*", metavar="LESSON", help="a lesson's name (default: all graded)")
+
+    debrief = _add(
+        commands, "debrief", _debrief, "write the solved lesson and the class's mistakes, after the deadline"
+    )
+    debrief.add_argument("lesson", metavar="LESSON", help="a lesson's name")
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
     publish.add_argument(

@@ -19,9 +19,10 @@ from torchgrade.demo.samples import Sample, samples
 from torchgrade.errors import CourseError
 from torchgrade.lessons.bank import read_bank
 from torchgrade.lessons.master import lesson_names, read_master, read_notebook
+from torchgrade.report import page
 
 STUDENTS = 6
-STEPS = 6 + 2 * STUDENTS
+STEPS = 7 + 2 * STUDENTS
 
 Say = Callable[[str], None]
 
@@ -40,7 +41,8 @@ def run(course: Path, target: Path, lesson: str | None = None) -> int:
     if broken := _broken_promise(results):
         console.print(f"demo: {broken}", style="red", highlight=False)
         return 1
-    console.print(f"Open {_short(results[0].feedback)}", highlight=False, soft_wrap=True)
+    console.print(f"Open {_short(results[1].feedback)}", highlight=False, soft_wrap=True)
+    console.print(f"and {_short(target.resolve() / page.PAGE)}, the class report", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -74,6 +76,8 @@ def _grade(course: Path, target: Path, name: str | None, say: Say) -> tuple[list
     grading.generate_feedback()
     say("export")
     grading.export()
+    say("report")
+    page.write(target, [])
     say("read the results")
     return handed_in, [read_result(grading, lesson, sample.student) for sample in handed_in]
 

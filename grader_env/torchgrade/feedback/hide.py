@@ -4,6 +4,7 @@ nbgrader shows hidden tests in its feedback by design, and a traceback repeats t
 `autograded/` keep everything for the people who grade.
 """
 
+from enum import Enum
 from typing import Any
 
 from nbconvert.filters import strip_ansi
@@ -19,10 +20,39 @@ from torchgrade.autograde.unfinished import is_marked
 from torchgrade.errors import CourseError
 from torchgrade.feedback.stops import Lines, own_lines
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
+from torchgrade.judge.verdict import Kind
 from torchgrade.lessons.master import without_regions
 
+OUTCOME, DIAGNOSIS = "torchgrade_outcome", "torchgrade_diagnosis"  # in a graded cell's metadata, for the summary
 TOO_SLOW = "TooSlow"  # of check.failures, which loads torch
 MAX_CODE = 50_000  # characters of a cell on the page, ten times a lesson's longest
+
+
+class Outcome(Enum):
+    """What became of a graded cell: the mark and the word for it. In the order in which a student should care."""
+
+    FAILED = "✗", "to mend"
+    UNANSWERED = "○", "not answered"
+    WAITS = "…", "a person will look at it"
+    PASSED = "✓", "passed"
+
+    @property
+    def mark(self) -> str:
+        return self.value[0]
+
+    @property
+    def word(self) -> str:
+        return self.value[1]
+
+
+def outcome_in(cell: Any | None, score: float, points: float) -> Outcome:
+    """Of a graded cell as it is in `autograded/`; points alone decide an answer in words, or a cell that is gone."""
+    decided = verdict_of(cell) if cell is not None else None
+    if decided and decided.needs_person and score < points:
+        return Outcome.WAITS
+    if decided and decided.kind is Kind.NO_ANSWER:
+        return Outcome.UNANSWERED
+    return Outcome.PASSED if score >= points else Outcome.FAILED
 
 
 class FeedbackPreprocessor(Preprocessor):
@@ -43,6 +73,8 @@ class HideTests(FeedbackPreprocessor):
         own = own_lines(nb)
         for cell in nb.cells:
             has_hidden = HIDDEN[0] in cell.source
+            if is_grade(cell):
+                cell.metadata[OUTCOME] = _outcome(cell).name
             if len(cell.source) > MAX_CODE:
                 cell.source = f"{cell.source[:MAX_CODE]}\n# cut here: this cell has {len(cell.source):,} characters"
             cell.source = without_regions(cell.source, HIDDEN, MARK_SCHEME, SOLUTION).rstrip("\n")
@@ -65,6 +97,13 @@ class ShortErrors(FeedbackPreprocessor):
         return cell, resources
 
 
+def _outcome(cell: Any) -> Outcome:
+    data = cell.metadata.nbgrader
+    if data.get("waits"):
+        return Outcome.WAITS
+    return outcome_in(cell, float(data.get("score") or 0), float(data.points))
+
+
 def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
     decided = verdict_of(cell)
     said = [] if has_hidden else errors(cell)
@@ -72,6 +111,7 @@ def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
         said = [_line(f"{'Hidden checks' if has_hidden else 'Checks'}: {verdict(cell, own)}.")]
     if decided and decided.diagnosis:
         said.append(_line(decided.diagnosis.sentence))
+        cell.metadata[DIAGNOSIS] = decided.diagnosis.sentence
     if decided and decided.speed:
         # Any other failure's message may hold a student's words, who has seen hidden inputs.
         how_far = decided.message if decided.failure == TOO_SLOW else decided.speed["sentence"]
