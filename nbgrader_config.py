@@ -69,3 +69,5 @@ c.HTMLExporter.filters = {
     "clean_html": "torchgrade.feedback.sanitize.clean_html",
     "markdown2html": "torchgrade.feedback.sanitize.markdown2html",
 }
+
+c.ExportApp.plugin_class = "torchgrade.report.table.GradesCsv"

@@ -150,6 +150,18 @@ def test_the_table_of_the_report_holds_no_formula(course):
     ]
 
 
+def test_the_exported_grades_quote_names_and_hold_no_formula(course):
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "pytorch") as gradebook:
+        gradebook.update_or_create_student("adds", last_name="Last, First", email="=1+1")
+    done = nbgrader(course, "export")
+    assert done.returncode == 0, done.stderr
+    with (course / "grades.csv").open(encoding="utf8") as table:
+        rows = {row["student_id"]: row for row in csv.DictReader(table)}
+    assert rows.keys() == {"'=cmd" if one == "=cmd" else one for one in STUDENTS} | {"absent"}
+    assert (rows["adds"]["last_name"], rows["adds"]["email"], rows["adds"]["score"]) == ("Last, First", "'=1+1", "5.0")
+    assert (rows["absent"]["score"], rows["absent"]["max_score"]) == ("0.0", "10.0")
+
+
 def test_review_lists_what_waits_with_answer_and_rubric(course, capsys):
     assert review.run(course, []) == 0
     said = capsys.readouterr().out

@@ -174,6 +174,12 @@ def _debrief(options: argparse.Namespace) -> int:
     return debrief.run(course_root(), options.lesson)
 
 
+def _otter(options: argparse.Namespace) -> int:
+    from torchgrade.otter import bundle
+
+    return bundle.run(*_lessons(options.lessons))
+
+
 def _publish(options: argparse.Namespace) -> int:
     from torchgrade.lessons.master import course_root
     from torchgrade.publish.run import run
@@ -267,6 +273,10 @@ def _parser() -> argparse.ArgumentParser:
         commands, "debrief", _debrief, "write the solved lesson and the class's mistakes, after the deadline"
     )
     debrief.add_argument("lesson", metavar="LESSON", help="a lesson's name")
+
+    _lessons_argument(
+        _add(commands, "otter", _otter, "write tests for otter-grader: a laptop, Colab, Gradescope; can be forged")
+    )
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
     publish.add_argument(

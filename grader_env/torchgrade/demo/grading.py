@@ -8,11 +8,11 @@ from typing import Any
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.plugins import CsvExportPlugin
 from nbgrader.utils import capture_log, temp_attrs
 from traitlets.config.loader import PyFileConfigLoader
 
 from torchgrade.errors import CourseError
+from torchgrade.report.table import GradesCsv
 
 
 class Grading:
@@ -58,7 +58,7 @@ class Grading:
     def export(self) -> Path:
         path = self.root / "grades.csv"
         with self.gradebook as gradebook:
-            CsvExportPlugin(config=self._config, to=str(path)).export(gradebook)
+            GradesCsv(config=self._config, to=str(path)).export(gradebook)
         return path
 
     def _step(self, name: str, step: Callable[[], dict[str, Any]]) -> None:

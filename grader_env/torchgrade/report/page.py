@@ -17,6 +17,7 @@ from torchgrade.feedback.hide import Outcome
 from torchgrade.report import figures
 from torchgrade.report.figures import Picture
 from torchgrade.report.results import Class, Result, read_class
+from torchgrade.report.table import harmless
 
 PAGE, TABLE = "report.html", "report.csv"
 HELP_BELOW = 0.5  # of the points: then a student may need help
@@ -91,11 +92,6 @@ def write_csv(results: tuple[Result, ...], table: Any) -> None:
         texts = (one.student, one.lesson, one.exercise, one.grade_id)
         row = (*texts, f"{one.score:g}", f"{one.points:g}", one.outcome.word, one.mistake, one.see)
         table.writerow([harmless(text) for text in row])
-
-
-def harmless(text: str) -> str:
-    """`text`, never a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _of_lesson(found: Class, name: str) -> LessonReport:
