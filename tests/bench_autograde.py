@@ -32,6 +32,7 @@ OURS = f"c = get_config()\nload_subconfig({str(ROOT / 'nbgrader_config.py')!r})\
 TURNS = 2
 SUBMISSIONS = 48  # at least, of all lessons together: a few would measure the start of a run, not grading
 SIZES = (10, 100, 1000)
+CLASS = 200  # students who get feedback
 LIMIT = """
 import json, os, sys, time
 import matplotlib, torch, torch._dynamo
@@ -217,6 +218,16 @@ def workers(folder: Path) -> None:
         print(f"  Dask, 2 workers: {seconds:.1f} s", flush=True)
 
 
+def pages(folder: Path) -> None:
+    """What a class of 200 reads afterwards."""
+    root = batch_course.make(folder / "pages", students=CLASS)
+    run([sys.executable, "-m", "torchgrade.cli", "autograde", SMALL, "--student", "student-*"], root, [])
+    seconds = _seconds([sys.executable, "-m", "nbgrader", "generate_feedback", SMALL], root)
+    print(f"  {CLASS} feedback pages: {seconds:.1f} s", flush=True)
+    seconds = _seconds([sys.executable, "-m", "torchgrade.cli", "report"], root)
+    print(f"  class report: {seconds:.1f} s", flush=True)
+
+
 def _seconds(command: list[str], root: Path) -> float:
     started = time.monotonic()
     run(command, root, [])
@@ -232,6 +243,8 @@ def main() -> None:
             growth(folder)
             print("workers, 40 small submissions:", flush=True)
             workers(folder)
+            print("feedback:", flush=True)
+            pages(folder)
         total = per_turn(lessons) * TURNS * len(lessons)
         print(f"{total} submissions of {len(lessons)} lessons, in {TURNS} turns:", flush=True)
         last = against_stock(folder, lessons)
