@@ -234,7 +234,11 @@ class DecoderParts(nn.Module):
         return x + self.linear2(self.linear1(self.norm3(x)).relu())
 
 
-@mistake("DecoderLayer", "self-attention is not causal: targets read later targets", see="9.3")
+@mistake(
+    "DecoderLayer",
+    "later targets are read: the causal mask is missing, or finite where it must be minus infinity",
+    see="9.3",
+)
 class DecoderLayer(DecoderParts):
     def write(self, h):
         return self.self_attn(h, h, h, need_weights=False)[0]
@@ -292,6 +296,22 @@ class DecoderLayer(DecoderParts):
         x = x + self.write(self.norm1(x))
         x = self.read(self.norm2(x), memory, memory_real)
         return x + self.linear2(self.linear1(self.norm3(x)).relu())
+
+
+@mistake(
+    "DecoderLayer",
+    "later targets are read: the causal mask is missing, or finite where it must be minus infinity",
+    see="9.3",
+)
+class DecoderLayer(DecoderParts):
+    def hidden(self, t):
+        return -50.0 * super().hidden(t).to(self.norm1.weight.dtype)
+
+
+@mistake("DecoderLayer", "the memory is detached, so the encoder learns nothing from the target", see="9.3")
+class DecoderLayer(DecoderParts):
+    def read(self, h, memory, real):
+        return super().read(h, memory.detach(), real)
 
 
 @accepted("DecoderLayer", "one line per sum, the mask as numbers, everything asked for by name")
