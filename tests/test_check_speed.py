@@ -93,7 +93,7 @@ assert found[0] <= found[1]
 
 
 @contextlib.contextmanager
-def judged(seconds=60.0):
+def judged(seconds=60.0, notebook=NOTEBOOK):
     """A student in a process of its own, as a judge asks it."""
     ours, theirs = socket.socketpair()
     child = os.fork()
@@ -101,7 +101,7 @@ def judged(seconds=60.0):
         try:
             ours.close()
             torch.set_num_threads(1)
-            run_source(NOTEBOOK, "<notebook>", space := {"__name__": "__main__"})
+            run_source(notebook, "<notebook>", space := {"__name__": "__main__"})
             agent.serve(theirs, space)
         finally:
             os._exit(0)
@@ -173,6 +173,19 @@ def test_a_candidate_that_cannot_be_timed_gets_a_verdict(candidate, error, monke
     monkeypatch.setattr("torchgrade.judge.remote.RACE_SECONDS", 3.0)
     with judged(seconds=3.0) as who, pytest.raises(error):
         ask(CELL.format(candidate=candidate, baseline="four_times"), who)
+
+
+def test_what_a_process_freed_before_makes_it_no_slower_or_faster():
+    """The same work on both sides, in blocks of 8 MB; the student's process maps each, as one that is young does."""
+    past = "import ctypes\nctypes.CDLL(None).mallopt(-3, 128 << 10)"
+    cell = CELL.format(candidate="in_blocks", baseline="in_blocks_too").replace("at_least=2", "at_least=0.6")
+    work = "(x):\n    return [x.repeat(128, 1).add_(1).sum() for _ in range(4)][0]\n"
+    cell = cell.replace("def inputs", f"def in_blocks_too{work}\ndef inputs").replace(
+        "often(in_blocks, x)", "in_blocks(x)"
+    )
+    with judged(notebook=f"import torch\n{past}\ndef in_blocks{work}") as who:
+        ask(cell, who)
+    assert 0.6 < who.records[-1].ratio < 1.6
 
 
 def test_a_baseline_that_stops_is_the_cells_fault():

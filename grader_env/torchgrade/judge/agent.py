@@ -65,6 +65,8 @@ class _Calls:
             gc.disable()  # until this process ends
             if question["exact_memory"]:
                 self._stack.enter_context(memory.exact())
+            else:
+                memory.keep_freed()
             return None
         if question["calls"] == "settle":
             return memory.settle()

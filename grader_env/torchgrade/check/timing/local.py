@@ -39,6 +39,7 @@ class LocalSide(Side):
 def sides(task: Task, names: dict[str, Any], explain: Explain) -> Sides:
     """explain: what to raise for an error of the student's code"""
     fixed = task.fixed()
+    memory.keep_freed()
     return Sides(
         candidate=LocalSide(capture.pack_call(task.candidate), names, fixed, explain),
         baseline=LocalSide(capture.pack_call(task.baseline), {}, fixed, of_baseline),
