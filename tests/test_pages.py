@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 from torchgrade.cli import main
+from torchgrade.lessons.master import lesson_names, nbgrader, read_master
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -86,9 +87,43 @@ def test_each_reader_has_a_page_and_the_readme_is_short():
     assert len(readme.splitlines()) <= 60
 
 
-def test_the_picture_is_what_its_script_draws(tmp_path):
+@pytest.mark.parametrize("name", ["loop", "map"])
+def test_a_picture_is_what_its_script_draws(name, tmp_path):
     pages = ROOT / "grader_env" / "pages"
-    runpy.run_path(str(pages / "draw_loop.py"))["save"](tmp_path / "loop.svg")
-    assert (tmp_path / "loop.svg").read_bytes() == (pages / "loop.svg").read_bytes(), (
-        "run `.venv/bin/python grader_env/pages/draw_loop.py`"
+    runpy.run_path(str(pages / f"draw_{name}.py"))["save"](tmp_path / f"{name}.svg")
+    assert (tmp_path / f"{name}.svg").read_bytes() == (pages / f"{name}.svg").read_bytes(), (
+        f"run `.venv/bin/python grader_env/pages/draw_{name}.py`"
     )
+
+
+def promised_cells() -> list[tuple[str, str]]:
+    """(lesson's number, name of a cell) of the table of promises."""
+    text = (ROOT / "COURSE_SUMMARY.md").read_text(encoding="utf8")
+    table = text.partition("## Each promise")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[-1] for line in table.splitlines() if line.startswith("| ") and "`" in line]
+    return [
+        (part[:2], name)
+        for row in rows
+        for part in re.findall(r"\d\d (?:`[\w-]+`(?:, )?)+", row)
+        for name in re.findall(r"`([\w-]+)`", part)
+    ]
+
+
+def test_every_promise_names_cells_that_exist():
+    cells: dict[str, set[str]] = {}
+    for name in lesson_names(ROOT):
+        notebook = read_master(ROOT, name).notebook
+        cells[name[:2]] = {cell.id for cell in notebook.cells} | {
+            nbgrader(cell).get("grade_id") for cell in notebook.cells
+        }
+    promised = promised_cells()
+    assert {number for number, _ in promised} == cells.keys(), "every lesson keeps a promise"
+    assert [(number, name) for number, name in promised if name not in cells[number]] == []
+
+
+def test_the_glossary_is_sorted_and_names_lessons_that_exist():
+    text = (ROOT / "grader_env" / "pages" / "glossary.md").read_text(encoding="utf8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")][1:]
+    words = [word.split(",")[0].lower() for word, _, _ in rows]
+    assert words == sorted(words)
+    assert {lesson for _, _, lesson in rows} <= {name[:2] for name in lesson_names(ROOT)}

@@ -58,8 +58,8 @@ def direct(needed: dict[str, set[str]]) -> list[tuple[str, str]]:
 
 
 def draw() -> plt.Figure:
-    fig, ax = plt.subplots(figsize=(11, 5.4))
-    ax.set(xlim=(-0.3, PER_LEVEL * ACROSS - 0.2), ylim=(-2 * DOWN - 0.8, 1.1))
+    fig, ax = plt.subplots(figsize=(11, 6.4))
+    ax.set(xlim=(-0.3, PER_LEVEL * ACROSS - 0.2), ylim=(-2 * DOWN - 2.0, 1.1))
     ax.set_axis_off()
     names = titles()
     place = {
@@ -87,7 +87,7 @@ def _arrow(ax: plt.Axes, one: tuple[float, float], other: tuple[float, float]) -
         neighbors = other[0] - one[0] < 1.5 * ACROSS
         start = (one[0] + WIDTH, one[1]) if neighbors else (one[0] + WIDTH * 0.75, one[1] - HEIGHT / 2)
         end = (other[0], other[1]) if neighbors else (other[0] + WIDTH * 0.25, other[1] - HEIGHT / 2)
-        bend = 0.0 if neighbors else 0.25
+        bend = 0.0 if neighbors else 0.2
     else:
         lean = 0.5 + 0.12 * max(-3, min(3, round((other[0] - one[0]) / ACROSS)))
         start, end = (
