@@ -194,15 +194,11 @@ def operator_counter():
 # 14.4 soften
 
 
-def softened(scores, factor):
-    scores = scores * factor
-    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
-
-
 @mistake("soften", ".item() asks for a number and breaks the graph", see="14.4")
 def soften(scores, limit):
     top = scores.max().item()
-    return softened(scores, limit / top if top > limit else 1.0)
+    scores = scores * (limit / top if top > limit else 1.0)
+    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
 
 
 @mistake("soften", "`if` on a tensor breaks the graph; torch.where chooses within it", see="14.4")
@@ -223,18 +219,21 @@ def soften(scores, limit):
 @mistake("soften", "the gradient flows through the largest score, which was a number", see="14.4")
 def soften(scores, limit):
     top = scores.max()
-    return softened(scores, torch.where(top > limit, limit / top.clamp(min=limit), 1.0))
+    scores = scores * (torch.where(top > limit, limit / top.clamp(min=limit), 1.0))
+    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
 
 
 @mistake("soften", "limit / top clamped to 1 is negative where all scores are", see="14.4")
 def soften(scores, limit):
-    return softened(scores, (limit / scores.detach().max()).clamp(max=1.0))
+    scores = scores * ((limit / scores.detach().max()).clamp(max=1.0))
+    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
 
 
 @mistake("soften", "each row is compared with its own largest score instead of the largest of all", see="14.4")
 def soften(scores, limit):
     top = scores.detach().amax(-1, keepdim=True)
-    return softened(scores, torch.where(top > limit, limit / top, 1.0))
+    scores = scores * (torch.where(top > limit, limit / top, 1.0))
+    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
 
 
 @mistake("soften", "a row whose sum is exactly 0 becomes zeros, too", see="14.4")
@@ -253,7 +252,8 @@ def soften(scores, limit):
 
 @accepted("soften", "a factor without a where")
 def soften(scores, limit):
-    return softened(scores, limit / scores.detach().max().clamp(min=limit))
+    scores = scores * (limit / scores.detach().max().clamp(min=limit))
+    return torch.where(scores.sum(-1, keepdim=True) > 0, scores.softmax(-1), 0.0)
 
 
 @accepted("soften", "rows multiplied by 0 or 1")
