@@ -250,3 +250,17 @@ restart()
 check.close(draw(), undisturbed, "the caller's, after an error")
 """
     assert verdict(answer, test) == "passed"
+
+
+def test_autocast_of_the_students_casts_changed_weights_anew(verdict):
+    answer = """
+        import torch
+        def two_steps():
+            weight, seen = torch.nn.Parameter(torch.ones(1, 1)), []
+            for _ in range(2):
+                with torch.autocast("cpu", torch.bfloat16):
+                    seen.append((torch.ones(1, 1) @ weight).item())
+                weight.data += 1
+            return seen
+    """
+    assert verdict(answer, 'check.close(check.run(lambda: two_steps()), [1.0, 2.0], "two steps")') == "passed"

@@ -32,5 +32,7 @@ class Called:
 @contextlib.contextmanager
 def default_modes() -> Iterator[None]:
     """What a `with` around a check sets does not travel to the student's code."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+    with torch.inference_mode(False), torch.enable_grad(), contextlib.ExitStack() as stack:
+        if torch.is_autocast_enabled("cpu"):  # else not: an outer autocast keeps the weights that an inner one has cast
+            stack.enter_context(torch.autocast("cpu", enabled=False))
         yield
