@@ -1,0 +1,49 @@
+"""`torchgrade hub ...`: the commands of the hub."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def add_commands(add: Callable[..., argparse.ArgumentParser], tools: Any) -> None:
+    """add: makes a command of `tools` (a name, what runs it, a line of help)"""
+    add(tools, "serve", _serve, "start JupyterHub for the class of hub_config/ and stay until Ctrl-C")
+    add(tools, "sync", _sync, "bring the gradebook and the hub in line with roster.csv")
+    passwords = add(tools, "passwords", _passwords, "give passwords, and show them this once")
+    passwords.add_argument("names", nargs="*", metavar="NAME", help="who gets a new one (default: who has none)")
+    add(tools, "prepare", _prepare, "make unix users and folders for real use (as root)")
+
+
+def _serve(_: argparse.Namespace) -> int:
+    from torchgrade.hub import serve
+
+    return serve.run(_course())
+
+
+def _sync(_: argparse.Namespace) -> int:
+    from torchgrade.hub import sync
+
+    return sync.run(_course())
+
+
+def _passwords(options: argparse.Namespace) -> int:
+    from torchgrade.hub import passwords
+
+    return passwords.run(_course(), options.names)
+
+
+def _prepare(_: argparse.Namespace) -> int:
+    from torchgrade.hub import prepare
+
+    return prepare.run(_course())
+
+
+def _course() -> Path:
+    from torchgrade.errors import CourseError
+    from torchgrade.lessons.master import course_root
+
+    if sys.platform != "linux":
+        raise CourseError("the hub runs on Linux only.", remedy="Use a machine or a container with Linux.")
+    return course_root()
