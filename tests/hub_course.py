@@ -4,6 +4,8 @@ import shutil
 import socket
 from pathlib import Path
 
+from small_course import make_course
+
 ROOT = Path(__file__).parents[1]
 CLASS_TOML = """\
 course = "pytorch"
@@ -55,3 +57,14 @@ def free_ports() -> int:
 def _is_free(port: int) -> bool:
     with socket.socket() as trial:
         return trial.connect_ex(("127.0.0.1", port)) != 0
+
+
+def make_hub_course(root: Path, students: int = 3, servers: int = 8) -> int:
+    """A course with the small lesson and a hub; returns the hub's port."""
+    make_course(root)
+    port = free_ports()
+    roster = ROSTER_CSV.splitlines(keepends=True)[:3]
+    roster += [f"student-{number:02d},student,First{number},Last{number},\n" for number in range(1, students + 1)]
+    toml = CLASS_TOML.replace(":8000", f":{port}").replace("servers = 8", f"servers = {servers}")
+    class_folder(root, toml, "".join(roster))
+    return port

@@ -14,6 +14,10 @@ def add_commands(add: Callable[..., argparse.ArgumentParser], tools: Any) -> Non
     passwords = add(tools, "passwords", _passwords, "give passwords, and show them this once")
     passwords.add_argument("names", nargs="*", metavar="NAME", help="who gets a new one (default: who has none)")
     add(tools, "prepare", _prepare, "make unix users and folders for real use (as root)")
+    backup = add(tools, "backup", _backup, "copy hub database, gradebook, exchange and homes into a new folder")
+    backup.add_argument("target", type=Path, metavar="DIR", help="a folder that does not exist yet")
+    restore = add(tools, "restore", _restore, "put a backup in place; what was there is kept beside it")
+    restore.add_argument("source", type=Path, metavar="DIR", help="a folder that `backup` made")
 
 
 def _serve(_: argparse.Namespace) -> int:
@@ -38,6 +42,18 @@ def _prepare(_: argparse.Namespace) -> int:
     from torchgrade.hub import prepare
 
     return prepare.run(_course())
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from torchgrade.hub import backup
+
+    return backup.run(_course(), options.target)
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from torchgrade.hub import restore
+
+    return restore.run(_course(), options.source)
 
 
 def _course() -> Path:

@@ -43,11 +43,17 @@ def make_course_folder(place: Place) -> None:
         shutil.copy(frame, place.course / "source")
 
 
+def make_exchange(place: Place) -> None:
+    """Writable by all, as nbgrader wants it; sticky, so that nobody renames the course's folder in it."""
+    place.exchange.mkdir(parents=True, exist_ok=True)
+    place.exchange.chmod(0o1777)
+
+
 def release_all(description: ClassDescription, place: Place, say: Callable[[str], None]) -> None:
     """Put every lesson that is not there yet into the gradebook and onto the exchange."""
     from torchgrade.demo.grading import Grading  # loads nbgrader
 
-    place.exchange.mkdir(exist_ok=True)
+    make_exchange(place)
     for lesson in lesson_names(place.course):
         if not (place.exchange / description.course / "outbound" / lesson).is_dir():
             say(f"releasing {lesson}")

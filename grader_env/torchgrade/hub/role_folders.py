@@ -21,7 +21,7 @@ class Kind(StrEnum):
 PARTS = ("assignment_list", "validate_assignment", "course_list", "create_assignment", "formgrader")
 SHOWN = {
     Kind.STUDENT: {"assignment_list", "validate_assignment"},
-    Kind.STAFF: {"assignment_list", "validate_assignment", "course_list"},
+    Kind.STAFF: {"assignment_list", "validate_assignment"},  # the formgrader is a page of its own
     Kind.GRADER: {"create_assignment", "validate_assignment", "formgrader"},
 }
 CONFIG = """\

@@ -17,7 +17,7 @@ from torchgrade.hub import prepare, proxy
 from torchgrade.hub.class_file import CLASS, read_class
 from torchgrade.hub.course_folder import make_course_folder, release_all
 from torchgrade.hub.description import ClassDescription
-from torchgrade.hub.hub_api import HubApi
+from torchgrade.hub.hub_api import is_served
 from torchgrade.hub.passwords import give_passwords, names_with_password
 from torchgrade.hub.place import Place, private_folder
 from torchgrade.hub.role_folders import write_role_folders
@@ -146,9 +146,8 @@ def _wait_until_up(
     hub: "subprocess.Popen[bytes]", description: ClassDescription, place: Place, told: list[int]
 ) -> bool:
     """False if we are told to end meanwhile."""
-    api = HubApi(Ports.of(description.machine.address).hub, "")
     deadline = time.monotonic() + START_SECONDS
-    while not api.is_up():
+    while not is_served(description.machine.address):
         if told:
             return False
         if hub.poll() is not None:
