@@ -1,5 +1,6 @@
 """A real hub for tests: `torchgrade hub serve` in a course of its own, and people who log in to it over HTTP."""
 
+import contextlib
 import os
 import re
 import signal
@@ -37,18 +38,25 @@ class RunningHub:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         assert self._up.wait(SECONDS) and self.process.poll() is None, self.text
+        self.passwords = dict(re.findall(r"^  \w+ +(\S+) +(\S+)$", self.text, flags=re.MULTILINE))
 
     @property
     def text(self) -> str:
         return "".join(self.said)
 
     @property
-    def passwords(self) -> dict[str, str]:
-        return dict(re.findall(r"^  \w+ +(\S+) +(\S+)$", self.text, flags=re.MULTILINE))
-
-    @property
     def descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    @property
+    def servers(self) -> list[psutil.Process]:
+        """People's, and the formgrader."""
+        found = []
+        for process in self.descendants:
+            with contextlib.suppress(psutil.Error):  # it may end while we look
+                if "jupyterhub-singleuser" in " ".join(process.cmdline()[:2]):
+                    found.append(process)
+        return found
 
     def log_in(self, name: str) -> "Person":
         person = Person(self.address, name)

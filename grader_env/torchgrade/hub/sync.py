@@ -99,15 +99,13 @@ def sync_hub(description: ClassDescription, hub: Hub, say: Say) -> None:
 
 
 def sync_gradebook(description: ClassDescription, place: Place, say: Say) -> None:
-    from nbgrader.api import Gradebook  # loads SQLAlchemy
+    from torchgrade.demo.grading import Grading  # loads nbgrader
 
     if not place.course.is_dir():
         return
     students = {person.name: person for person in description.people if not person.role.is_staff}
-    with (
-        acting_as(None if description.is_demonstration else description.grader),
-        Gradebook(f"sqlite:///{place.course / 'gradebook.db'}", description.course) as gradebook,
-    ):
+    grader = None if description.is_demonstration else description.grader
+    with acting_as(grader), Grading(place.course, lesson="").gradebook as gradebook:
         known = {student.id: student for student in gradebook.students}
         for name, person in students.items():
             fields = {"first_name": person.first_name, "last_name": person.last_name, "email": person.email}
