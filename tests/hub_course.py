@@ -68,3 +68,15 @@ def make_hub_course(root: Path, students: int = 3, servers: int = 8) -> int:
     toml = CLASS_TOML.replace(":8000", f":{port}").replace("servers = 8", f"servers = {servers}")
     class_folder(root, toml, "".join(roster))
     return port
+
+
+def make_lesson_course(root: Path, lesson: str) -> int:
+    """A course with a lesson of this repository and the sample class; returns the hub's port."""
+    (root / "source").mkdir(parents=True)
+    shutil.copytree(ROOT / "source" / lesson, root / "source" / lesson)
+    for frame in (ROOT / "source").glob("*.ipynb"):
+        shutil.copy(frame, root / "source")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    port = free_ports()
+    class_folder(root, CLASS_TOML.replace(":8000", f":{port}"), ROSTER_CSV)
+    return port

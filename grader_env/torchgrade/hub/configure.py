@@ -65,7 +65,9 @@ def _first_page(description: ClassDescription) -> Any:
 
     def first_page(handler: Any) -> str:
         user = handler.current_user
-        if user and any(found.name == group for found in user.groups):
+        if user is None:  # asked again after the log-in
+            return url_path_join(handler.hub.base_url, "login")
+        if any(found.name == group for found in user.groups):
             return url_path_join(handler.base_url, "services", description.course, "formgrader/manage_assignments")
         return url_path_join(handler.hub.base_url, "spawn")
 

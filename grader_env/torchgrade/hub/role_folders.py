@@ -61,9 +61,9 @@ def server_extensions(kind: Kind) -> dict[str, object]:
 
 
 def lab_plugins(kind: Kind) -> dict[str, object]:
-    return {
-        "disabledExtensions": {f"@jupyter/nbgrader:{part.replace('_', '-')}": part not in SHOWN[kind] for part in PARTS}
-    }
+    disabled = {f"@jupyter/nbgrader:{part.replace('_', '-')}": part not in SHOWN[kind] for part in PARTS}
+    disabled["@jupyterlab/apputils-extension:announcements"] = True  # asks everybody for leave to fetch news
+    return {"disabledExtensions": disabled}
 
 
 def _write(path: Path, text: str) -> None:
