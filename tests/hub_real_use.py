@@ -145,23 +145,31 @@ def test_nobody_submits_as_somebody_else(hub: RunningHub):
     assert answer_in(HUB / "course" / "submitted" / "student-02" / LESSON) == answer_of("student-02", 1)
 
 
-def test_servers_live_through_a_restart_of_the_hub(hub: RunningHub, port: int):
+def test_servers_live_through_a_restart_and_a_crash_of_the_hub(hub: RunningHub, port: int):
     """From here on the hub is down."""
-    below = hub.descendants
     students = [process for process in hub.servers if process.username().startswith("student-")]
-    before = {process.pid for process in students}
+    others = not_of(students, hub)
     hub.end()
     assert hub.process.returncode == 0
-    _, alive = psutil.wait_procs([process for process in below if process.pid not in before], timeout=10)
-    assert not alive and all(process.is_running() for process in students)
+    assert not psutil.wait_procs(others, timeout=10)[1]
+    assert len(students) == 2 and all(process.is_running() for process in students)
     with running_hub(COURSE, port) as again:
         again.passwords = hub.passwords
-        student = again.log_in("student-01")
-        assert student.get("/user/student-01/lab").status_code == 200
-        running = [process for process in students if process.is_running()]
-        assert {process.pid for process in running} == before
+        assert again.log_in("student-01").get("/user/student-01/lab").status_code == 200
+        assert [process.username() for process in again.servers] == ["grader-pytorch"]  # nobody got a second one
+        others = not_of(students, again)
+        next(process for process in others if process.cmdline()[1].endswith("/jupyterhub")).kill()
+        assert again.process.wait(SECONDS) == 2
+        assert not psutil.wait_procs(others, timeout=10)[1]
+    assert all(process.is_running() for process in students)
     for process in students:
         process.send_signal(signal.SIGKILL)
+
+
+def not_of(students: list[psutil.Process], hub: RunningHub) -> list[psutil.Process]:
+    """All else that the hub runs; students' kernels belong to their servers."""
+    names = {process.username() for process in students}
+    return [process for process in hub.descendants if process.username() not in names]
 
 
 def test_a_backup_gives_everything_back_to_its_owners(hub: RunningHub):

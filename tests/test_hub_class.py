@@ -3,9 +3,12 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hub_course import CLASS_TOML, ROSTER_CSV, class_folder
+from jupyterhub import orm
+from sqlalchemy.orm import Session
 from torchgrade.errors import CourseError
 from torchgrade.hub import access, gpu
 from torchgrade.hub.class_file import read_class
@@ -14,6 +17,7 @@ from torchgrade.hub.passwords import give_passwords, is_right
 from torchgrade.hub.place import Place
 from torchgrade.hub.role_folders import Kind, lab_plugins, nbgrader_config, server_extensions
 from torchgrade.hub.settings import Ports, settings
+from torchgrade.hub.single_user import StartOfServers
 from torchgrade.hub.sync import Changes, changes, sync_hub
 
 ROOT = Path(__file__).parents[1]
@@ -254,6 +258,54 @@ def test_cards_fill_evenly_and_then_the_next_student_is_told():
     assert in_use == [0, 1, 0, 1]
     with pytest.raises(CourseError, match="all 2 cards are in use"):
         gpu.card_for(profile, in_use, 2)
+
+
+@pytest.fixture
+def three_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartOfServers:
+    """What a hub does where the driver lists three cards, of which one grades; the driver is a stand-in."""
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\nfor n in 0 1 2; do echo GPU $n: Tesla T4; done\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    description = replace(described(tmp_path), gpu=Gpu("T4", 1, 1))
+    cards = gpu.split(description.gpu, gpu.count_cards())
+    place = Place.of(tmp_path, description)
+    return StartOfServers(description, place, tmp_path / "hub_config" / "roster.csv", cards)
+
+
+def starting(database: Session, name: str, options: dict[str, str]) -> SimpleNamespace:
+    """As much of JupyterHub's spawner as the start of a server looks at, with a row in its real database."""
+    row = orm.Spawner(user=orm.User(name=name), server=orm.Server(), user_options=options)
+    database.add(row)
+    database.commit()
+    user = SimpleNamespace(name=name)
+    return SimpleNamespace(user=user, environment={}, user_options=options, orm_spawner=row, db=database)
+
+
+def test_students_share_cards_evenly_and_the_next_is_told_that_all_are_in_use(three_cards: StartOfServers):
+    database = orm.new_session_factory("sqlite:///:memory:")()
+    assert '<option value="gpu">GPU (T4, shared by 1)</option>' in three_cards.form()
+    for name, expected in (("student-01", "0"), ("student-02", "1")):
+        spawner = starting(database, name, three_cards.options({"profile": ["gpu"]}))
+        three_cards.before(spawner)
+        assert spawner.environment["CUDA_VISIBLE_DEVICES"] == expected
+    third = starting(database, "ta", {"profile": "gpu"})
+    with pytest.raises(CourseError) as error:
+        three_cards.before(third)
+    assert error.value.jupyterhub_message == (  # what the hub shows
+        "all 2 cards are in use. Start with the CPU, or try again when a server stops."
+    )
+    on_the_cpu = starting(database, "instructor", three_cards.options({}))
+    three_cards.before(on_the_cpu)
+    assert on_the_cpu.environment["CUDA_VISIBLE_DEVICES"] == ""
+    with pytest.raises(CourseError, match="there is no profile 'all'"):
+        three_cards.before(starting(database, "student-03", {"profile": "all"}))
+
+
+def test_the_formgrader_gets_the_card_that_grades(tmp_path):
+    description = described(tmp_path)
+    made = settings(description, Place.of(tmp_path, description), as_root=False, grading_cards=(2,))
+    assert made["JupyterHub"]["services"][0]["environment"]["CUDA_VISIBLE_DEVICES"] == "2"
 
 
 WANTED = {"students": {"ada", "ben"}, "staff": {"ines"}}

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -105,8 +105,7 @@ def _told_to_end() -> Iterator[list[int]]:
 def _hub(description: ClassDescription, place: Place) -> "Iterator[subprocess.Popen[bytes]]":
     """JupyterHub, in a session of its own: Ctrl-C reaches us, and we end it in order."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if description.is_demonstration:  # what loses its parent becomes ours, so that we can end it, too
-        libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # what loses its parent becomes ours, so that we can end it, too
     config = place.hub_config / "jupyterhub_config.py"
     with open(place.log, "ab") as log:
         hub = subprocess.Popen(
@@ -123,23 +122,30 @@ def _hub(description: ClassDescription, place: Place) -> "Iterator[subprocess.Po
         yield hub
     finally:
         print("hub: ending", flush=True)
-        _end(hub, everything=description.is_demonstration)
+        _end(hub, but_not_of=set() if description.is_demonstration else {person.name for person in description.people})
 
 
-def _end(hub: "subprocess.Popen[bytes]", *, everything: bool) -> None:
+def _end(hub: "subprocess.Popen[bytes]", *, but_not_of: set[str]) -> None:
+    """End all that was started, but for servers of these unix users, which the next hub takes over."""
     if hub.poll() is None:
-        hub.terminate()  # it ends its servers, services and proxy
+        hub.terminate()  # it ends its services and its proxy, and in a demonstration its servers
         try:
             hub.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             hub.kill()
             hub.wait()
-    if everything:
-        for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            left = psutil.Process().children(recursive=True)
-            for process in left:
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        left = [process for process in psutil.Process().children(recursive=True) if not _is_of(process, but_not_of)]
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal_number)
-            psutil.wait_procs(left, timeout=5)
+        psutil.wait_procs(left, timeout=5)
+
+
+def _is_of(process: psutil.Process, users: set[str]) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.username() in users
+    return True  # it has ended
 
 
 def _wait_until_up(

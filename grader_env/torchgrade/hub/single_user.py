@@ -24,7 +24,15 @@ class StartOfServers:
         self._profiles = {profile.key: profile for profile in gpu.profiles(description.gpu, cards)}
 
     def before(self, spawner: Any) -> None:
-        """Raises CourseError, whose text the hub shows to the person, if the card they chose is not free."""
+        """Raises CourseError if the card that they chose is not free; the hub shows its text to the person."""
+        try:
+            self._prepare(spawner)
+        except CourseError as error:
+            # The hub shows nothing of an error but what it finds under this name.
+            error.jupyterhub_message = str(error)  # type: ignore[attr-defined]
+            raise
+
+    def _prepare(self, spawner: Any) -> None:
         staff = {person.name for person in read_roster(self._roster) if person.role.is_staff}
         kind = Kind.STAFF if spawner.user.name in staff else Kind.STUDENT
         spawner.environment |= {
