@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torchgrade.errors import CourseError
+
 
 def add_commands(add: Callable[..., argparse.ArgumentParser], tools: Any) -> None:
     """add: makes a command of `tools` (a name, what runs it, a line of help)"""
@@ -23,41 +25,49 @@ def add_commands(add: Callable[..., argparse.ArgumentParser], tools: Any) -> Non
 def _serve(_: argparse.Namespace) -> int:
     from torchgrade.hub import serve
 
-    return serve.run(_course())
+    return _run(serve.run)
 
 
 def _sync(_: argparse.Namespace) -> int:
     from torchgrade.hub import sync
 
-    return sync.run(_course())
+    return _run(sync.run)
 
 
 def _passwords(options: argparse.Namespace) -> int:
     from torchgrade.hub import passwords
 
-    return passwords.run(_course(), options.names)
+    return _run(passwords.run, options.names)
 
 
 def _prepare(_: argparse.Namespace) -> int:
     from torchgrade.hub import prepare
 
-    return prepare.run(_course())
+    return _run(prepare.run)
 
 
 def _backup(options: argparse.Namespace) -> int:
     from torchgrade.hub import backup
 
-    return backup.run(_course(), options.target)
+    return _run(backup.run, options.target)
 
 
 def _restore(options: argparse.Namespace) -> int:
     from torchgrade.hub import restore
 
-    return restore.run(_course(), options.source)
+    return _run(restore.run, options.source)
+
+
+def _run(command: Callable[..., int], *arguments: Any) -> int:
+    """Run it for the course that we are in; what the disk or its permissions refuse is one line, too."""
+    try:
+        return command(_course(), *arguments)
+    except OSError as error:
+        what = f"{error.strerror or error}."
+        raise CourseError(what, where=error.filename, remedy="Mend it, then run this again.") from error
 
 
 def _course() -> Path:
-    from torchgrade.errors import CourseError
     from torchgrade.lessons.master import course_root
 
     if sys.platform != "linux":
