@@ -167,6 +167,29 @@ def test_a_leak_is_named_and_nothing_is_written(course, tmp_path, plant, capsys)
     assert not out.parent.exists()
 
 
+def test_this_course_can_be_published(tmp_path, capsys):
+    assert run(ROOT, tmp_path / "out") == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [("0.2469134", 1), ("512.0", 0), ("32_768", 0)])
+def test_a_number_of_another_lessons_hidden_test_counts_if_it_is_no_round_one(course, tmp_path, number, code):
+    with_second_lesson(course)
+    path = course / "source" / LESSON / f"{LESSON}.ipynb"
+    notebook = read_notebook(path)
+    cell = cell_of(notebook, "total_values")
+    cell.source = cell.source.replace("42", number)  # a number that only this lesson's hidden test has
+    cell_of(notebook, "double_values").source = cell.source.replace("total", "double")
+    write(path, notebook)
+    release(course, LESSON)
+    other = course / "source" / SECOND / f"{SECOND}.ipynb"
+    notebook = read_notebook(other)
+    notebook.cells[1].source += f"\nSHOWN = {number}"
+    cell_of(notebook, "double_values").source = cell_of(notebook, "total_values").source.replace("total", "double")
+    write(other, notebook)
+    release(course, SECOND)
+    assert run(course, tmp_path / "out") == code
+
+
 def test_what_somebody_else_wrote_survives(course, tmp_path):
     out = tmp_path / "out"
     assert run(course, out) == 0

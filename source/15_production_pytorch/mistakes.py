@@ -699,12 +699,12 @@ def compress(model, make, keep=()):
 
 @mistake("compress", "a layer that is used in two places is made twice", see="15.8")
 def compress(model, make, keep=()):
-    model = copy.deepcopy(model)
-    for name, part in list(model.named_modules(remove_duplicate=False)):
+    small = copy.deepcopy(model)
+    for name, part in list(small.named_modules(remove_duplicate=False)):
         if isinstance(part, nn.Linear) and name not in keep:
             owner, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(owner), attribute, make(part))
-    return model.eval()
+            setattr(small.get_submodule(owner), attribute, make(part))
+    return small.eval()
 
 
 @mistake("compress", "the new model is not in eval mode", see="15.8")

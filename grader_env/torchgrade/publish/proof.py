@@ -18,6 +18,7 @@ from torchgrade.publish.wheel import PARTS
 AT_THE_TOP = re.compile(r"README\.md|LICENSE|requirements\.txt|torchgrade-[\w.+]+-py3-none-any\.whl")
 IN_A_LESSON = {".ipynb", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".md", ".svg", ".png", ".jpg", ".npy"}
 TELLING_ELSEWHERE = 14  # characters, besides spaces, of a line of code
+TELLING_DIGITS = 6  # of a number, without zeros at its ends: 300.0 and 32_768 stand in many lessons
 IN_A_PART = r"/(?:[a-z_]+/)*[a-z_0-9]+[.](?:py|json)"
 IN_THE_WHEEL = re.compile(
     rf"torchgrade/(?:{'|'.join(part if part.endswith('.py') else part + IN_A_PART for part in PARTS)})"
@@ -44,13 +45,20 @@ def leaks_of_tree(course: Path, lessons: list[str], tree: Path) -> list[Leak]:
 def _telling(leaks: list[Leak], secrets: list[Secret]) -> list[Leak]:
     """Those that tell something outside the lesson itself: of code, at least half the lines of a solution or test.
 
-    Lessons share ordinary lines, such as `losses.append(loss.item())`, and short ones more than others.
+    Lessons share ordinary lines, such as `losses.append(loss.item())`, short ones and round numbers most of all.
     """
     lines = Counter(secret.region for secret in secrets if secret.form == "code")
     code = {(secret.region, secret.text): len(secret.needle) for secret in secrets if secret.form == "code"}
+    numbers = {(secret.region, secret.text) for secret in secrets if secret.form == "number"}
     said = dict.fromkeys((leak.region, leak.text) for leak in leaks)
     held = Counter(region for region, text in said if code.get((region, text), 0) >= TELLING_ELSEWHERE)
-    return [one for one in leaks if (one.region, one.text) not in code or 2 * held[one.region] >= lines[one.region]]
+
+    def tells(region: str, text: str) -> bool:
+        if (region, text) in numbers:
+            return len(re.sub(r"\D", "", text).strip("0")) >= TELLING_DIGITS
+        return (region, text) not in code or 2 * held[region] >= lines[region]
+
+    return [one for one in leaks if tells(one.region, one.text)]
 
 
 def _unknown_files(lessons: list[str], tree: Path) -> Iterator[str]:
