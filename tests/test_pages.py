@@ -18,7 +18,7 @@ PAGES = [
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
-MAKE = re.compile(r"^make\b(?:[ \t]+([A-Za-z_]+)(?![A-Za-z_]*=))?", re.MULTILINE)
+MAKE = re.compile(r"^make\b(?:[ \t]+([A-Za-z_-]+)(?![A-Za-z_-]*=))?", re.MULTILINE)
 TORCHGRADE = re.compile(r"(?:^|/)torchgrade((?: [a-z]+)*(?: --[a-z-]+)*)", re.MULTILINE)
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -35,7 +35,7 @@ def broken_links(page: Path) -> list[str]:
 
 
 def unknown_targets(page: Path) -> list[str]:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf8"), re.MULTILINE))
     return [target for target in MAKE.findall(code(page)) if target and target not in targets]
 
 

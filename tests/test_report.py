@@ -5,12 +5,15 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from nbformat.v4 import new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from nbgrader.api import Gradebook
 from small_course import nbgrader, write
 from small_lesson import GOOD_BANK, LESSON, cell_of, make_course
+from torchgrade.autograde.judging import MIME
 from torchgrade.errors import CourseError
+from torchgrade.feedback.hide import Outcome, outcome_in
 from torchgrade.feedback.size import MAX_OUTPUTS, KeepSmall
+from torchgrade.judge.verdict import Kind, Verdict
 from torchgrade.lessons.master import read_notebook
 from torchgrade.report import debrief, page, review
 
@@ -129,6 +132,16 @@ def test_the_report_counts_students_not_cells(course):
     assert {one.student for one in report.waiting} == {"right", "adds-too", "=cmd", MARKUP}
     assert report.low[0][0] == "blank"
     assert report.shares["right"] == 0.8  # two points of ten wait
+
+
+def test_what_a_person_has_settled_waits_no_more(course):
+    """However many points were given; "adds" has one of two for the answer in words."""
+    (report,) = page.write(course, [])
+    assert "adds" not in {one.student for one in report.waiting}
+    decided = new_output("display_data", data={MIME: Verdict("why", Kind.INCONCLUSIVE).to_dict()})
+    cell = new_code_cell(outputs=[decided])
+    assert outcome_in(cell, 0.0, 1.0, waits=True) is Outcome.WAITS
+    assert outcome_in(cell, 0.0, 1.0, waits=False) is Outcome.FAILED
 
 
 def test_the_page_of_the_report_is_whole_and_harmless(course):

@@ -1,6 +1,5 @@
 """What a sample submission got, in plain words."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torchgrade.autograde.repair import NOTE
 from torchgrade.demo.grading import Grading
 from torchgrade.judge.verdict import Kind
 from torchgrade.lessons.master import Master, nbgrader, read_notebook
+from torchgrade.report.results import exercise_titles
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _verdict(lesson: Master, cells: dict[str, Any], failed: list[str]) -> str:
         return "all checks passed"
     if all(_is_unanswered(cells[grade_id]) for grade_id in lesson.answers):
         return "nothing answered yet"
-    exercises = exercise_names(lesson)
+    exercises = exercise_titles(lesson)
     passed = f"{len(lesson.graded) - len(failed)} of {len(lesson.graded)} checks passed"
     late = next((grade_id for grade_id, cell in cells.items() if _was_late(cell)), None)
     if late is not None:
@@ -69,16 +69,3 @@ def _was_late(cell: Any) -> bool:
 
 def _is_unanswered(cell: Any) -> bool:
     return bool(nbgrader(cell)["checksum"] == compute_checksum(cell))
-
-
-def exercise_names(lesson: Master) -> dict[str, str]:
-    """grade_id -> "Exercise 1.3", from the nearest heading above the cell; else the grade_id itself."""
-    name, names = "", {}
-    for cell in lesson.notebook.cells:
-        if cell.cell_type == "markdown" and (
-            found := re.search(r"^#+\s*(Exercise \d+\.\d+)", cell.source, re.MULTILINE)
-        ):
-            name = found.group(1)
-        if grade_id := nbgrader(cell).get("grade_id"):
-            names[grade_id] = name or grade_id
-    return names

@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from torchgrade.autograde.original import MARK_SCHEME
 from torchgrade.errors import CourseError
 from torchgrade.lessons.bank import Bank
-from torchgrade.lessons.master import SOLUTION, Master, is_demo, nbgrader, without_regions
+from torchgrade.lessons.master import SOLUTION, Master, is_demo, nbgrader, without_marker_lines, without_regions
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def samples(lesson: Master, bank: Bank, release: NotebookNode) -> list[Sample]:
 def _solved(lesson: Master, release: NotebookNode) -> NotebookNode:
     notebook = copy.deepcopy(release)
     for grade_id, cell in (lesson.answers | lesson.written).items():
-        _cell(notebook, grade_id).source = _without_markers(without_regions(cell.source, MARK_SCHEME))
+        _cell(notebook, grade_id).source = without_marker_lines(
+            without_regions(cell.source, MARK_SCHEME), SOLUTION
+        ).strip("\n")
     return notebook
 
 
@@ -91,7 +93,3 @@ def _with_damaged_tests(solved: NotebookNode, lesson: Master) -> NotebookNode:
 
 def _cell(notebook: NotebookNode, grade_id: str) -> Any:
     return next(cell for cell in notebook.cells if nbgrader(cell).get("grade_id") == grade_id)
-
-
-def _without_markers(source: str) -> str:
-    return "\n".join(line for line in source.split("\n") if not any(marker in line for marker in SOLUTION)).strip("\n")

@@ -45,14 +45,14 @@ class Outcome(Enum):
         return self.value[1]
 
 
-def outcome_in(cell: Any | None, score: float, points: float) -> Outcome:
-    """Of a graded cell as it is in `autograded/`; points alone decide an answer in words, or a cell that is gone."""
-    decided = verdict_of(cell) if cell is not None else None
-    if decided and decided.needs_person and score < points:
+def outcome_in(cell: Any | None, score: float, points: float, *, waits: bool) -> Outcome:
+    """Of a graded cell as it is in `autograded/` (None if it is gone); waits: for a person, says the gradebook."""
+    if waits:
         return Outcome.WAITS
-    if decided and decided.kind is Kind.NO_ANSWER:
-        return Outcome.UNANSWERED
-    return Outcome.PASSED if score >= points else Outcome.FAILED
+    if score >= points:
+        return Outcome.PASSED
+    decided = verdict_of(cell) if cell is not None else None
+    return Outcome.UNANSWERED if decided and decided.kind is Kind.NO_ANSWER else Outcome.FAILED
 
 
 class FeedbackPreprocessor(Preprocessor):
@@ -99,9 +99,7 @@ class ShortErrors(FeedbackPreprocessor):
 
 def _outcome(cell: Any) -> Outcome:
     data = cell.metadata.nbgrader
-    if data.get("waits"):
-        return Outcome.WAITS
-    return outcome_in(cell, float(data.get("score") or 0), float(data.points))
+    return outcome_in(cell, float(data.get("score") or 0), float(data.points), waits=data.get("waits", False))
 
 
 def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:

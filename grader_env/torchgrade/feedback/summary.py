@@ -4,6 +4,7 @@ It reads what GetGrades, HideTests and ShortErrors have left, so it cannot show 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,14 +84,16 @@ class Summary:
 
     title: str
     exercises: tuple[Exercise, ...]
-    outcomes: tuple[Outcome, ...] = tuple(Outcome)
 
     @property
     def first(self) -> Exercise | None:
         return next((one for one in self.exercises if one.outcome in (Outcome.FAILED, Outcome.UNANSWERED)), None)
 
-    def number(self, outcome: Outcome) -> int:
-        return sum(check.outcome is outcome for one in self.exercises for check in one.checks)
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """How many checks ended in each way that occurs."""
+        ended = Counter(check.outcome for one in self.exercises for check in one.checks)
+        return {outcome: ended[outcome] for outcome in Outcome if ended[outcome]}
 
 
 class Summarize(FeedbackPreprocessor):

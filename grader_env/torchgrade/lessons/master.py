@@ -48,6 +48,12 @@ def without_regions(source: str, *markers: tuple[str, str]) -> str:
     return "\n".join(kept)
 
 
+def without_marker_lines(source: str, *markers: tuple[str, str]) -> str:
+    """`source` without the lines that hold a marker; what stands between them stays."""
+    words = [word for pair in markers for word in pair]
+    return "\n".join(line for line in source.split("\n") if not any(word in line for word in words))
+
+
 def _region(markers: tuple[str, str]) -> re.Pattern[str]:
     begin, end = (re.escape(marker) for marker in markers)
     return re.compile(rf"^[ \t]*{begin}[^\n]*\n(.*?)^[ \t]*{end}[^\n]*", flags=re.MULTILINE | re.DOTALL)

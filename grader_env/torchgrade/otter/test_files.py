@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torchgrade.lessons.master import HIDDEN, MARK_SCHEME, SOLUTION, Master, nbgrader, without_regions
+from torchgrade.lessons.master import HIDDEN, Master, nbgrader, without_marker_lines
 
 NUMBER = re.compile(r"^# Check (\d+\.\d+)(?:,? (first|second|third|fourth|[a-d])\b[^(]*)? ?\(")
 LETTERS = {"first": "a", "second": "b", "third": "c", "fourth": "d"}
@@ -48,8 +48,7 @@ def test_files(master: Master, *, by_number: bool) -> Iterator[TestFile]:
         hidden = HIDDEN[0] in cell.source
         found = NUMBER.match(cell.source) if by_number and not hidden else None
         name = f"{found[1]}{LETTERS.get(found[2], found[2] or '')}" if found else grade_id
-        lines = without_regions(cell.source, MARK_SCHEME).splitlines()
-        source = "\n".join(line for line in lines if line.strip() not in (*HIDDEN, *SOLUTION)) + "\n"
+        source = without_marker_lines(cell.source, HIDDEN) + "\n"
         points = float(nbgrader(cell)["points"])
         values = {"lesson": master.name, "name": name, "points": points, "source": source, "hidden": hidden}
         yield TestFile(name, TEMPLATE.format(**values), hidden)

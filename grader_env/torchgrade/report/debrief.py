@@ -1,7 +1,6 @@
 """`torchgrade debrief`: after the deadline, the solved lesson without its hidden tests, and what the class ran into."""
 
 import copy
-from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,19 @@ from typing import Any
 import nbformat
 from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Gradebook
-from nbgrader.coursedir import CourseDirectory
-from traitlets.config.loader import PyFileConfigLoader
 
 from torchgrade.errors import CourseError
-from torchgrade.lessons.master import HIDDEN, MARK_SCHEME, SOLUTION, Master, nbgrader, read_master, without_regions
-from torchgrade.report.results import Class, read_class
+from torchgrade.lessons.master import (
+    HIDDEN,
+    MARK_SCHEME,
+    SOLUTION,
+    Master,
+    nbgrader,
+    read_master,
+    without_marker_lines,
+    without_regions,
+)
+from torchgrade.report.results import Class, course_directory, mistakes, read_class
 
 SHOWN = 3  # mistakes of an exercise
 STAYS_HIDDEN = "# What is checked here stays hidden: it grades the next class, too."
@@ -49,30 +55,23 @@ def debrief(master: Master, found: Class) -> Any:
 
 
 def _shown(source: str) -> str:
-    hidden = HIDDEN[0] in source
-    lines = without_regions(source, HIDDEN, MARK_SCHEME).split("\n")
-    kept = "\n".join(line for line in lines if line.strip() not in SOLUTION).rstrip("\n")
-    return f"{kept}\n{STAYS_HIDDEN}" if hidden else kept
+    kept = without_marker_lines(without_regions(source, HIDDEN, MARK_SCHEME), SOLUTION).rstrip("\n")
+    return f"{kept}\n{STAYS_HIDDEN}" if HIDDEN[0] in source else kept
 
 
 def _mistakes(master: Master, found: Class, exercise: str) -> str:
-    students: dict[tuple[str, str], set[str]] = defaultdict(set)
-    tried = set()
-    for one in found.results:
-        if one.grade_id in master.graded and master.exercise_of(one.grade_id) == exercise:
-            tried.add(one.student)
-            if one.mistake:
-                students[one.mistake, one.see].add(one.student)
-    if not students:
+    own = [
+        one for one in found.results if one.grade_id in master.graded and master.exercise_of(one.grade_id) == exercise
+    ]
+    if not (most := mistakes(own)[:SHOWN]):
         return ""
-    most = sorted(students.items(), key=lambda item: -len(item[1]))[:SHOWN]
-    lines = [f"- {text} ({len(who)} of {len(tried)}; section {see})" for (text, see), who in most]
+    tried = len({one.student for one in own})
+    lines = [f"- {one.text} ({len(one.students)} of {tried}; section {one.see})" for one in most]
     return "\n".join(["**What the class ran into**", "", *lines])
 
 
 def _require_past(course: Path, lesson: str) -> None:
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
-    folders = CourseDirectory(config=config, root=str(course))
+    folders = course_directory(course)
     with Gradebook(folders.db_url, folders.course_id) as gradebook:
         due = gradebook.find_assignment(lesson).duedate
     if due is not None and due.replace(tzinfo=UTC) > datetime.now(UTC):

@@ -3,7 +3,6 @@
 import base64
 import io
 import textwrap
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from torchgrade import plots
-from torchgrade.report.results import Result
+from torchgrade.report.results import Result, shares
 
 BINS = 10
 LINE = 0.32  # inches per bar
@@ -37,13 +36,9 @@ def distribution(shares: list[float]) -> Picture:
 
 def difficulty(results: Iterable[Result]) -> Picture:
     """The mean share of its points that each exercise gave, over all students who handed in."""
-    got: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for one in results:
-        got[one.exercise][0] += one.score
-        got[one.exercise][1] += one.points
-    shares = {exercise: 100 * score / points if points else 0.0 for exercise, (score, points) in got.items()}
-    fig = _bars(shares, "mean points, %", "How hard each exercise was", most=100)
-    return _picture(fig, "; ".join(f"{exercise}: {share:.0f} %" for exercise, share in shares.items()) + ".")
+    percent = {exercise: 100 * share for exercise, share in shares(results, lambda one: one.exercise).items()}
+    fig = _bars(percent, "mean points, %", "How hard each exercise was", most=100)
+    return _picture(fig, "; ".join(f"{exercise}: {share:.0f} %" for exercise, share in percent.items()) + ".")
 
 
 def misconceptions(students: Mapping[str, int], of: int) -> Picture:

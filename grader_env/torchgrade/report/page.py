@@ -1,8 +1,7 @@
 """`torchgrade report`: the class at a glance, one self-contained page and a table beside it."""
 
 import csv
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,19 +15,12 @@ from rich.progress import track
 from torchgrade.feedback.hide import Outcome
 from torchgrade.report import figures
 from torchgrade.report.figures import Picture
-from torchgrade.report.results import Class, Result, read_class
+from torchgrade.report.results import Class, Mistake, Result, mistakes, read_class, shares
 from torchgrade.report.table import harmless
 
 PAGE, TABLE = "report.html", "report.csv"
 HELP_BELOW = 0.5  # of the points: then a student may need help
 SHOWN = 12  # misconceptions of a lesson that have a bar
-
-
-@dataclass(frozen=True)
-class Mistake:
-    text: str
-    see: str
-    students: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,10 @@ def write(course: Path, lessons: list[str]) -> list[LessonReport]:
     mpl.use("agg")
     found = read_class(course, lessons)
     names = sorted({one.lesson for one in found.results})
-    reports = [_of_lesson(found.of(name), name) for name in track(names, "report", transient=True)]
+    reports = [
+        _of_lesson(found.of(name), name)
+        for name in track(names, "report", transient=True, disable=not sys.stdout.isatty())
+    ]
     environment = Environment(loader=PackageLoader("torchgrade.report"), autoescape=True)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = environment.get_template("report.html.j2").render(reports=reports, made=made, students=len(found.students))
@@ -95,28 +90,18 @@ def write_csv(results: tuple[Result, ...], table: Any) -> None:
 
 
 def _of_lesson(found: Class, name: str) -> LessonReport:
-    got: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for one in found.results:
-        got[one.student][0] += one.score
-        got[one.student][1] += one.points
-    shares = {student: score / points if points else 0.0 for student, (score, points) in got.items()}
-    mistakes = tuple(_mistakes(found.results))
-    counts = {f"{mistake.see} {mistake.text}": len(mistake.students) for mistake in mistakes[:SHOWN]}
+    by_student = shares(found.results, lambda one: one.student)
+    common = tuple(mistakes(found.results))
+    counts = {f"{one.see} {one.text}": len(one.students) for one in common[:SHOWN]}
+    first = found.results[0].student
     return LessonReport(
         name,
-        points=max(points for _, points in got.values()),
-        shares=shares,
-        missing=tuple(student for student in found.students if student not in shares),
-        mistakes=mistakes,
+        points=sum(one.points for one in found.results if one.student == first),
+        shares=by_student,
+        missing=tuple(student for student in found.students if student not in by_student),
+        mistakes=common,
         waiting=tuple(one for one in found.results if one.outcome is Outcome.WAITS),
-        distribution=figures.distribution(list(shares.values())),
+        distribution=figures.distribution(list(by_student.values())),
         difficulty=figures.difficulty(found.results),
-        misconceptions=figures.misconceptions(counts, len(shares)) if counts else None,
+        misconceptions=figures.misconceptions(counts, len(by_student)) if counts else None,
     )
-
-
-def _mistakes(results: tuple[Result, ...]) -> Iterator[Mistake]:
-    """Each misconception with its students, most frequent first; one student counts once, however many cells fail."""
-    who = {(one.mistake, one.see, one.student): None for one in results if one.mistake}
-    for (text, see), _ in Counter((text, see) for text, see, _ in who).most_common():
-        yield Mistake(text, see, tuple(student for other, place, student in who if (other, place) == (text, see)))

@@ -1,7 +1,7 @@
 """What every graded cell of a class came to: points from the gradebook, verdicts from the notebooks in `autograded`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,44 @@ class Class:
         return Class(self.students, tuple(one for one in self.results if one.lesson == lesson))
 
 
+@dataclass(frozen=True)
+class Mistake:
+    text: str
+    see: str
+    students: tuple[str, ...]
+
+
+def mistakes(results: Iterable[Result]) -> list[Mistake]:
+    """Each misconception with its students, most frequent first; one student counts once, however many cells fail."""
+    who: dict[tuple[str, str], dict[str, None]] = {}
+    for one in results:
+        if one.mistake:
+            who.setdefault((one.mistake, one.see), {})[one.student] = None
+    found = [Mistake(text, see, tuple(students)) for (text, see), students in who.items()]
+    return sorted(found, key=lambda one: -len(one.students))
+
+
+def shares(results: Iterable[Result], key: Callable[[Result], str]) -> dict[str, float]:
+    """The share of the points, from 0 to 1, of all results with the same key together."""
+    got: dict[str, float] = {}
+    points: dict[str, float] = {}
+    for one in results:
+        got[key(one)] = got.get(key(one), 0.0) + one.score
+        points[key(one)] = points.get(key(one), 0.0) + one.points
+    return {name: got[name] / points[name] if points[name] else 0.0 for name in got}
+
+
+def course_directory(course: Path) -> CourseDirectory:
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
+    return CourseDirectory(config=config, root=str(course))
+
+
 def read_class(course: Path, lessons: list[str]) -> Class:
     """Everything about `lessons`, or about all that were graded if none is named.
 
     Raises CourseError if there is no gradebook, a lesson is not in it, or a graded notebook cannot be read.
     """
-    config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
-    folders = CourseDirectory(config=config, root=str(course))
+    folders = course_directory(course)
     if folders.db_url.startswith("sqlite:///") and not Path(folders.db_url.removeprefix("sqlite:///")).is_file():
         raise CourseError("there is no gradebook yet.", where=course, remedy="Grade something first.")
     try:
@@ -88,7 +119,7 @@ def _result(student: str, lesson: str, exercise: str, grade: Any, cell: Any | No
     verdict = verdict_of(cell) if cell is not None else None
     score, points = float(grade.score or 0), float(grade.max_score)
     waits = bool(grade.needs_manual_grade)
-    outcome = Outcome.WAITS if waits else outcome_in(cell, score, points)
+    outcome = outcome_in(cell, score, points, waits=waits)
     diagnosis = verdict.diagnosis if verdict else None
     why = ""
     if waits:

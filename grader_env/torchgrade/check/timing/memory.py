@@ -26,8 +26,8 @@ class NoAccount(Exception):
 @contextlib.contextmanager
 def exact() -> Iterator[None]:
     """Within this block every large tensor that is freed leaves the process, and what was freed before has left it."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
+    libc = _glibc()
+    if libc is None:
         raise NoAccount("it takes Linux with glibc")
     libc.mallopt(MMAP_THRESHOLD, EXACT)
     settle()
@@ -43,10 +43,14 @@ def keep_freed() -> None:
     glibc gets there by itself, but only after larger blocks have come and gone. A process with another past would be
     several times as fast or as slow in the very same work, for each mapped block costs a fault per page.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is not None and hasattr(libc, "mallopt"):
+    if libc := _glibc():
         libc.mallopt(MMAP_THRESHOLD, USUAL)
         libc.mallopt(TRIM_THRESHOLD, NEVER)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") else None
 
 
 def settle() -> None:
