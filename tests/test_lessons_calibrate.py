@@ -51,8 +51,9 @@ def calibrate(folder, monkeypatch, at_least, bank):
         (3, GOOD_BANK, 1, "double_speed: no mistake is right but too slow; add the naive attempt"),
         (6, GOOD_BANK + NAIVE, 1, "double_speed: the solution: only 1."),
         (0.55, GOOD_BANK + NAIVE, 1, "double_speed: it adds the number many times: misses it by 1."),
+        (0.3, GOOD_BANK + NAIVE, 1, "times what is asked for; beyond 20 is suspicious"),
     ],
-    ids=["fair", "no naive attempt", "too hard", "too easy"],
+    ids=["fair", "no naive attempt", "too hard", "too easy", "so easy that the solution is suspicious"],
 )
 def test_thresholds_without_room_are_refused(at_least, bank, status, words, tmp_path, monkeypatch, capsys):
     assert calibrate(tmp_path, monkeypatch, at_least, bank) == status

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torchgrade.check.timing.race import CEILING
 from torchgrade.check.timing.record import Record
 from torchgrade.errors import CourseError
 from torchgrade.judge.cell import run_cell
@@ -77,6 +78,11 @@ def refusals(found: list[Attempt]) -> list[str]:
             f"{cell}: {attempt.name}: only {attempt.margin:.2f} times what is asked for; {ROOM:g} is needed"
             for attempt in of_cell
             if attempt.is_right and attempt.margin < ROOM
+        ]
+        lines += [
+            f"{cell}: {attempt.name}: {attempt.margin:.1f} times what is asked for; beyond {CEILING:g} is suspicious"
+            for attempt in of_cell
+            if attempt.is_right and attempt.margin > CEILING / ROOM
         ]
         if max(attempt.record.way for attempt in of_cell) > MOST_WAY:
             lines.append(f"{cell}: most of a call is the way of its inputs and results; take smaller ones or more work")

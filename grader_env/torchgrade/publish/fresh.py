@@ -49,8 +49,8 @@ def generate(course: Path, lesson: str, root: Path) -> None:
     config.CourseDirectory.assignment_id = lesson
     config.GenerateAssignment.no_database = True
     config.SaveCells.enabled = False
-    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
-    converter.log.setLevel(logging.CRITICAL)  # the one line below says it
+    quiet = logging.Logger("generate_assignment", logging.CRITICAL)  # the one line below says it
+    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config, log=quiet)
     try:
         converter.start()
     except NbGraderException as error:
