@@ -1,4 +1,4 @@
-"""Every lesson under the judge: full marks for the solution, the same verdicts as in one process, mistakes named."""
+"""Every lesson: its tests bite; under the judge full marks for the solution, the same verdicts, mistakes named."""
 
 import os
 from collections import defaultdict
@@ -13,6 +13,7 @@ from torchgrade.judge.verdict import Kind
 from torchgrade.lessons.alike import Answers
 from torchgrade.lessons.bank import Variant, read_bank
 from torchgrade.lessons.master import lesson_names, read_master
+from torchgrade.lessons.report import Report
 from torchgrade.lessons.trials import try_variants
 
 ROOT = Path(__file__).parents[1]
@@ -22,13 +23,18 @@ pytestmark = pytest.mark.course
 
 
 @pytest.fixture(scope="module", params=lesson_names(ROOT))
-def solved(request):
+def lesson(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def solved(lesson):
     """The lesson, its bank, and the process in which its solution has run."""
     before = os.getcwd()
-    master = read_master(ROOT, request.param)
-    lesson = SolvedLesson(master)
-    yield master, read_bank(master.bank_path), lesson
-    lesson.close()
+    master = read_master(ROOT, lesson)
+    process = SolvedLesson(master)
+    yield master, read_bank(master.bank_path), process
+    process.close()
     os.chdir(before)
 
 
@@ -43,17 +49,34 @@ def judged(lesson, master, grade_id, answer=None):
     return verdict, who.heard
 
 
+def require_that_tests_bite(found):
+    """found: what a report says, as in `torchgrade lesson mistakes --json`"""
+    mistakes, accepted = ([v for v in found["variants"] if v["is_mistake"] is kind] for kind in (True, False))
+    assert [v["text"] for v in mistakes if not v["killed"]] == []
+    assert [(v["text"], v["killers"], v["kind"], v["message"]) for v in accepted if v["killed"]] == []
+    assert found["idle_cells"] == []
+    assert len(mistakes) >= 30
+    assert len(accepted) >= 10
+    assert found["crude"] <= 1 / 3
+    thin = {name: n for name, n in found["by_exercise"].items() if n["total"] < 3 or n["accepted_total"] < 2}
+    assert thin == {}, "at least 3 wrong and 2 right ways per exercise"
+
+
+@pytest.mark.unchanged
 def test_the_solution_passes_every_cell(solved):
     master, _, lesson = solved
     kinds = {grade_id: judged(lesson, master, grade_id)[0].kind for grade_id in master.graded}
     assert set(kinds.values()) == {Kind.PASSED}, kinds
 
 
-def test_the_judge_agrees_with_one_process_and_names_the_mistakes(solved, record_property):
+@pytest.mark.unchanged
+def test_each_mistake_loses_points_under_the_judge_too_and_is_named(solved, record_property):
     master, bank, lesson = solved
     wrong: dict[tuple[str, str], list[tuple[Variant, Answers]]] = defaultdict(list)  # (exercise, cell) -> who fails it
     again: dict[tuple[str, str], list[tuple[Variant, Answers | None]]] = defaultdict(list)
-    for trial in try_variants(master, bank):
+    report = Report(master, tuple(try_variants(master, bank)))
+    require_that_tests_bite(report.to_dict())
+    for trial in report.trials:
         variant = trial.variant
         answer = f"{bank.prelude}\n{variant.source}"
         own = [grade_id for grade_id in master.graded if master.exercise_of(grade_id) == variant.exercise]

@@ -51,16 +51,22 @@ def by_otter(cells, lesson, folder):
 
 
 @pytest.fixture(params=lesson_names(ROOT))
-def lesson(request, tmp_path):
+def lesson(request):
+    return request.param
+
+
+@pytest.fixture
+def tested(lesson, tmp_path):
     """The lesson, and a folder with otter's test of each of its graded cells."""
-    master = read_master(ROOT, request.param)
+    master = read_master(ROOT, lesson)
     for test in files_of(master, by_number=False):
         (tmp_path / f"{test.name}.py").write_text(test.text, encoding="utf8")
     return master, tmp_path
 
 
-def test_what_is_solved_passes_and_what_is_blank_fails(lesson):
-    master, folder = lesson
+@pytest.mark.unchanged
+def test_what_is_solved_passes_and_what_is_blank_fails(tested):
+    master, folder = tested
     assert by_otter(master.notebook.cells, master, folder) == dict.fromkeys(master.graded, True)
     released = read_notebook(ROOT / "release" / master.name / f"{master.name}.ipynb").cells
     assert by_otter(released, master, folder) == dict.fromkeys(master.graded, False)
@@ -81,16 +87,16 @@ def loses_the_same(master, folder, bank):
 
 
 @pytest.mark.parametrize("lesson", [FIRST], indirect=True)
-def test_a_mistake_loses_the_same_cells_as_with_the_judge(lesson):
-    master, folder = lesson
+def test_a_mistake_loses_the_same_cells_as_with_the_judge(tested):
+    master, folder = tested
     bank = read_bank(master.bank_path)
     first = {one.exercise: one for one in reversed(bank.mistakes)}
     loses_the_same(master, folder, replace(bank, variants=tuple(first.values())))
 
 
 @pytest.mark.soak
-def test_mistakes_of_all_lessons_lose_the_same_cells(lesson):
-    master, folder = lesson
+def test_mistakes_of_all_lessons_lose_the_same_cells(tested):
+    master, folder = tested
     loses_the_same(master, folder, read_bank(master.bank_path))
 
 

@@ -21,6 +21,7 @@ CELL_SECONDS = 60
 
 pytestmark = pytest.mark.course
 each_lesson = pytest.mark.parametrize("lesson", LESSONS)
+unchanged = pytest.mark.unchanged
 
 
 def torchgrade(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,12 +72,14 @@ def files(folder: Path) -> dict[str, Any]:
     }
 
 
+@unchanged
 @each_lesson
 def test_the_release_leaks_nothing(lesson):
     done = torchgrade("lesson", "leaks", lesson)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
+@unchanged
 @each_lesson
 def test_the_release_runs_unfilled_and_only_graded_cells_err_with_one_line(lesson, tmp_path):
     folder = Path(shutil.copytree(ROOT / "release" / lesson, tmp_path / lesson))
@@ -91,6 +94,7 @@ def test_the_release_runs_unfilled_and_only_graded_cells_err_with_one_line(lesso
     assert said_on_stderr(released) == []
 
 
+@unchanged
 @each_lesson
 def test_the_solved_lesson_runs_in_time_without_warnings_and_passes(lesson, tmp_path):
     master = read_master(ROOT, lesson)
@@ -103,6 +107,7 @@ def test_the_solved_lesson_runs_in_time_without_warnings_and_passes(lesson, tmp_
     assert seconds < SOLVED_SECONDS
 
 
+@unchanged
 @pytest.mark.parametrize("lesson", sorted(path.stem for path in (ROOT / "tests" / "students").glob("*.ipynb")))
 def test_a_student_who_saw_only_the_release_gets_full_marks(lesson, tmp_path):
     master = read_master(ROOT, lesson)
@@ -114,23 +119,6 @@ def test_a_student_who_saw_only_the_release_gets_full_marks(lesson, tmp_path):
     graded = run_all(master.notebook, folder, go_on=True)
     assert [(cell_id, error.evalue) for cell_id, error in outputs(graded, "error")] == []
     assert said_on_stderr(graded) == []
-
-
-@each_lesson
-def test_the_tests_catch_every_mistake_and_accept_every_right_answer(lesson):
-    done = torchgrade("lesson", "mistakes", lesson, "--json")
-    assert done.stderr == ""
-    found = json.loads(done.stdout)[lesson]
-    assert [v["text"] for v in found["variants"] if v["is_mistake"] and not v["killed"]] == []
-    rejected = [v for v in found["variants"] if v["killed"] and not v["is_mistake"]]
-    assert [(v["text"], v["killers"], v["kind"], v["message"]) for v in rejected] == []
-    assert found["idle_cells"] == []
-    assert done.returncode == 0
-    assert found["total"] >= 30
-    assert found["accepted_total"] >= 10
-    assert found["crude"] <= 1 / 3
-    thin = {name: n for name, n in found["by_exercise"].items() if n["total"] < 3 or n["accepted_total"] < 2}
-    assert thin == {}, "at least 3 wrong and 2 right ways per exercise"
 
 
 @each_lesson
