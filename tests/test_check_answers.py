@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torchgrade.check import CheckFailed, needs, predict, reveal
+from torchgrade.check import CheckFailed, NotAnswered, needs, predict, reveal
 
 
 def stub():
@@ -46,6 +46,12 @@ def test_a_stub_called_by_torch_counts_as_a_stub(capsys):
     with needs("2.4"):
         Square.apply(torch.ones(1, requires_grad=True)).backward()
     assert "waits for exercise 2.4" in capsys.readouterr().out
+
+
+def test_a_check_that_finds_a_stub_inside_waits_too(capsys):
+    with needs("14.8"):
+        raise NotAnswered("rms_norm_kernel: not answered yet")
+    assert "waits for exercise 14.8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("guess", [0.3, 3, True, "the first", (2, 3), [1, 2]])

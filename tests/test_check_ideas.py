@@ -31,6 +31,16 @@ def branches(x):
         return x
     return -x
 
+def loops(x):
+    for _ in range(3):
+        x = x + 1
+        print(end="")
+        torch._dynamo.graph_break()
+    return x
+
+def grouped(x, w):
+    return torch.nn.functional.grouped_mm(x, w, offs=torch.tensor([3, 10], dtype=torch.int32))
+
 def straight(x):
     return torch.where(x.sum() > 0, x, -x)
 
@@ -43,6 +53,7 @@ import torch
 from torchgrade import check
 
 q, k, v = (torch.randn(1, 2, 64, 16, requires_grad=True) for _ in range(3))
+tokens, experts = torch.randn(10, 4), torch.randn(2, 4, 8)
 because = "that is the idea"
 """
 
@@ -67,6 +78,7 @@ PASSES = (
     "check.operators(lambda: fused(q, k, v), forbidden=['bmm'], because=because)",
     "check.flops(lambda: fused(q, k, v), at_most=2 * 2 * 2 * 64 * 64 * 16, because=because)",
     "check.saved_tensors(lambda: fused(q, k, v), at_most=2 * 64 * 16 + 2 * 64, because=because)",
+    "check.flops(lambda: grouped(tokens, experts), at_most=2 * 10 * 4 * 8, because=because)",
     "check.graph_breaks(lambda: straight(torch.ones(3)), because=because)",
     "check.recompiles(lambda: [once(torch.ones(n)) for n in (3, 4, 5)], because=because)",
     "check.packed_bytes(lambda: packed, at_most=18, because=because)",
@@ -77,8 +89,10 @@ FAILS = {
     "check.operators(lambda: naive(q, k, v), allowed=['bmm', 'view', 'expand'], because=because)": "`_softmax`",
     "check.flops(lambda: naive(q, k, v), at_most=2 * 2 * 64 * 64 * 16, because=because)": "524,288 FLOPs",
     "check.flops(lambda: fused(q, k, v), at_most=2 * 2 * 64 * 64 * 16, because=because)": "524,288 FLOPs",
+    "check.flops(lambda: grouped(tokens, experts), at_most=2 * 10 * 4 * 8 - 1, because=because)": "640 FLOPs",
     "check.saved_tensors(lambda: naive(q, k, v), at_most=8191, because=because)": "(2, 64, 64)",
     "check.graph_breaks(lambda: branches(torch.ones(3)), because=because)": "breaks the graph once",
+    "check.graph_breaks(lambda: loops(torch.ones(3)), because=because)": "breaks the graph once",
     "check.recompiles(lambda: [again(torch.ones(n)) for n in (3, 4, 5)], because=because)": "again 2 times",
     "check.packed_bytes(lambda: packed, at_most=17, because=because)": "18 bytes; 17 are enough",
 }

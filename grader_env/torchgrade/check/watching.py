@@ -81,7 +81,8 @@ def _largest(fn: Callable[[], Any]) -> tuple[Any, Seen]:
 def _flops(fn: Callable[[], Any]) -> tuple[Any, int]:
     """Floating-point operations of matrix products, convolutions and attention; a multiply-add is two.
 
-    Attention on the CPU, which PyTorch's counter leaves out, counts as on a GPU: 2 products, nothing halved by a mask.
+    What PyTorch's counter leaves out counts, too: attention on the CPU as on a GPU (2 products, nothing halved by a
+    mask), and grouped products.
     """
 
     def forward(query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:
@@ -90,8 +91,12 @@ def _flops(fn: Callable[[], Any]) -> tuple[Any, int]:
     def backward(gradient: Any, query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **_: Any) -> int:
         return sdpa_backward_flop_count(gradient, query, key, value)
 
-    on_cpu = dict(zip(CPU_ATTENTION, (forward, backward), strict=True))
-    with FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
+    def grouped(a: Any, b: Any, *args: Any, out_shape: Any = None, **_: Any) -> int:  # shapes
+        both = a[0] if len(a) == len(b) == 3 else 1  # otherwise the groups share one dimension
+        return int(2 * both * a[-2] * a[-1] * b[-1])
+
+    missing = {**dict(zip(CPU_ATTENTION, (forward, backward), strict=True)), torch.ops.aten._grouped_mm: grouped}
+    with FlopCounterMode(display=False, custom_mapping=missing) as counter:
         result = fn()
     return result, counter.get_total_flops()
 
@@ -131,8 +136,21 @@ def _graph_breaks(fn: Callable[[], Any]) -> tuple[Any, Seen]:
 
     torch._dynamo.reset()
     found = torch._dynamo.explain(fn)()
-    reasons = [str(reason.reason).splitlines()[0] for reason in found.break_reasons[:MAX_REASONS]]
-    return fn(), {"count": int(found.graph_break_count), "reasons": reasons}
+    count, reasons = (
+        int(found.graph_break_count),
+        [_first_line(one.reason) for one in found.break_reasons[:MAX_REASONS]],
+    )
+    if not count:  # after a break inside a loop Dynamo leaves the whole function to Python, and counts nothing
+        torch._dynamo.reset()
+        try:
+            torch.compile(fn, backend="eager", fullgraph=True)()
+        except torch._dynamo.exc.TorchDynamoException as error:
+            count, reasons = 1, [_first_line(error)]
+    return fn(), {"count": count, "reasons": reasons}
+
+
+def _first_line(text: object) -> str:
+    return next(iter(str(text).splitlines()), "")
 
 
 def _name(operator: Any) -> str:
