@@ -118,6 +118,14 @@ def ask(source, who):
     run_graded(source, "speed", who)
 
 
+def ask_until_clear(source, who):
+    """What a busy machine leaves to a person is asked again: these tests are of the clear verdicts."""
+    for _ in range(2):
+        with contextlib.suppress(Undecided):
+            return ask(source, who)
+    return ask(source, who)
+
+
 def in_a_notebook(source):
     run_source(NOTEBOOK, "<notebook>", space := {"__name__": "__main__"})
     run_source(source, "<cell>", space)
@@ -147,8 +155,8 @@ def test_the_sign_test_errs_as_seldom_as_it_says():
 
 @pytest.mark.parametrize("candidate", ["right", "keeps_the_last_input"])
 def test_a_fast_candidate_passes(candidate):
-    with judged() as who:
-        ask(CELL.format(candidate=candidate, baseline="four_times"), who)
+    with judged(seconds=180.0) as who:
+        ask_until_clear(CELL.format(candidate=candidate, baseline="four_times"), who)
         record = who.records[-1]
     assert record.finding is Finding.PASS
     assert 2 < record.ratio < 20
@@ -159,10 +167,10 @@ def test_a_fast_candidate_passes(candidate):
 
 def test_a_slow_candidate_is_told_how_far_it_is_and_why():
     with (
-        judged() as who,
+        judged(seconds=180.0) as who,
         pytest.raises(TooSlow, match=r"2 times is needed: not met .*pairs\)\.\nIt sums again and again\."),
     ):
-        ask(CELL.format(candidate="slow", baseline="four_times"), who)
+        ask_until_clear(CELL.format(candidate="slow", baseline="four_times"), who)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,9 @@ MEASURINGS = 3  # of a cell without a clear result: a busy machine is no reason 
 GRACE = 5.0  # seconds that a variant has left to report that a graded cell of it ran out of time
 
 
+Grade = Callable[[Cell, str, Namespace], Failure | None]  # (graded cell, grade_id, the lesson's names)
+
+
 @dataclass(frozen=True)
 class Trial:
     """A variant and the graded cells that fail with it."""
@@ -46,11 +49,17 @@ class Trial:
 
 
 def try_variants(
-    master: Master, bank: Bank, *, seconds: float = SECONDS, done: Callable[[Trial], None] = lambda trial: None
+    master: Master,
+    bank: Bank,
+    *,
+    seconds: float = SECONDS,
+    done: Callable[[Trial], None] = lambda trial: None,
+    grade: Grade = grade,
 ) -> list[Trial]:
     """One trial per variant, in the order of the bank. `done` gets each as soon as it has ended.
 
     seconds: how long a variant and the cells after it may compute
+    grade: runs a graded cell, for a grader other than `check` in one process
 
     Raises CourseError if the solved lesson does not run or pass, or a variant fits no answer or cannot be defined.
     """
@@ -58,7 +67,7 @@ def try_variants(
     trials: dict[Variant, Trial] = {}
     problem: CourseError | None = None
     with tempfile.TemporaryDirectory(prefix="torchgrade-", ignore_cleanup_errors=True) as folder:
-        lesson = Child(lambda send: _Lesson(master, bank, seconds, Path(folder), send).run(), WHOLE_LESSON)
+        lesson = Child(lambda send: _Lesson(master, bank, seconds, grade, Path(folder), send).run(), WHOLE_LESSON)
         try:
             for message in _as_they_come(lesson):
                 if isinstance(message, CourseError):
@@ -138,8 +147,9 @@ def _steps(master: Master) -> list[_Step]:
 class _Lesson:
     """The process that runs the solved lesson and forks the variants."""
 
-    def __init__(self, master: Master, bank: Bank, seconds: float, folder: Path, send: Send):
-        self._master, self._bank, self._seconds, self._folder, self._send = master, bank, seconds, folder, send
+    def __init__(self, master: Master, bank: Bank, seconds: float, grade: Grade, folder: Path, send: Send):
+        self._master, self._bank, self._seconds, self._grade = master, bank, seconds, grade
+        self._folder, self._send = folder, send
         self._variant_of: dict[Child, Variant | None] = {}  # None: the lesson as its author solved it
 
     def run(self) -> None:
@@ -201,14 +211,35 @@ class _Lesson:
             if not is_own and any(call in step.cell.source for call in SLOW):
                 continue
             failure = (
-                _measured_in_a_fork(step, lesson, deadline, self._seconds)
+                self._measured_in_a_fork(step, lesson, deadline)
                 if is_own
-                else grade(step.cell, step.grade_id, lesson)
+                else self._grade(step.cell, step.grade_id, lesson)
             )
             if failure is not None:
                 send(failure)
                 if failure.kind == "time":
                     return
+
+    def _measured_in_a_fork(self, step: _Step, lesson: Namespace, deadline: float) -> Failure | None:
+        """What a person would have to decide is asked again. deadline: by the clock (time.monotonic)"""
+        for _ in range(MEASURINGS):
+            failure = self._grade_in_a_fork(step, lesson, deadline)
+            if failure is None or failure.kind != Undecided.__name__:
+                break
+        return failure
+
+    def _grade_in_a_fork(self, step: _Step, lesson: Namespace, deadline: float) -> Failure | None:
+        left, cpu_left = deadline - time.monotonic(), self._seconds - cpu_seconds()
+        child = Child(
+            lambda send: send(self._grade(step.cell, step.grade_id, lesson)),
+            max(0.1, left),
+            cpu_seconds=max(0.1, cpu_left),
+        )
+        while child.lives():
+            pass
+        if child.timed_out:
+            return Failure(step.grade_id, "time", "it did not end in time", True)
+        return child.received[0] if child.received else Failure(step.grade_id, "crash", "its process died", True)
 
     def _report(self, child: Child) -> None:
         """A child has ended: what it sent is the trial, unless it is the author's error, which ends the whole run."""
@@ -245,25 +276,3 @@ class _Lesson:
             where=f"{self._master.path}: cell {step.number}",
             remedy="The cells without the tag 'demo' must run from top to bottom.",
         )
-
-
-def _measured_in_a_fork(step: _Step, lesson: Namespace, deadline: float, seconds: float) -> Failure | None:
-    """What a person would have to decide is asked again: see `_grade_in_a_fork`."""
-    for _ in range(MEASURINGS):
-        failure = _grade_in_a_fork(step, lesson, deadline, seconds)
-        if failure is None or failure.kind != Undecided.__name__:
-            break
-    return failure
-
-
-def _grade_in_a_fork(step: _Step, lesson: Namespace, deadline: float, seconds: float) -> Failure | None:
-    """deadline: by the clock (time.monotonic); seconds: that the variant may compute, this cell included"""
-    left, cpu_left = deadline - time.monotonic(), seconds - cpu_seconds()
-    child = Child(
-        lambda send: send(grade(step.cell, step.grade_id, lesson)), max(0.1, left), cpu_seconds=max(0.1, cpu_left)
-    )
-    while child.lives():
-        pass
-    if child.timed_out:
-        return Failure(step.grade_id, "time", "it did not end in time", True)
-    return child.received[0] if child.received else Failure(step.grade_id, "crash", "its process died", True)
