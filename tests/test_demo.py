@@ -1,13 +1,16 @@
 """`torchgrade demo`: the whole loop on a tiny lesson, and one clear line for everything that can go wrong."""
 
 import csv
+import shutil
 
 import pytest
 from small_course import LESSON, SECRET, fill, find, lesson, make_course, write
 from torchgrade.cli import main
 from torchgrade.demo import root as demo_root
 from torchgrade.demo import run
+from torchgrade.demo.run import leaked
 from torchgrade.errors import CourseError
+from torchgrade.lessons.bank import read_bank
 
 pytestmark = pytest.mark.xdist_group("demo")
 STUDENTS = [f"student-{number:02}" for number in range(1, 7)]
@@ -46,7 +49,19 @@ def test_submissions_went_through_the_exchange(demo):
 def test_every_student_has_feedback_without_secrets(demo):
     for student in STUDENTS:
         html = (demo[1] / "feedback" / student / LESSON / f"{LESSON}.html").read_text(encoding="utf8")
-        assert SECRET not in html and "rubric word" not in html
+        assert SECRET not in html and "212121" not in html and "rubric word" not in html
+
+
+@pytest.mark.course
+def test_a_page_that_tells_a_hidden_test_fails_the_demo(demo, tmp_path):
+    """As the promise that every page above holds nothing of the kind."""
+    target = shutil.copytree(demo[1], tmp_path / "demo")
+    bank = read_bank(target / "source" / LESSON / "mistakes.py")
+    assert leaked(target, LESSON, bank) is None
+    page = target / "feedback" / STUDENTS[0] / LESSON / f"{LESSON}.html"
+    with page.open("a", encoding="utf8") as html:
+        html.write(f"""<img alt="assert double(212121) == {SECRET}, 'hidden words'">""")
+    assert "hidden tests of double_values: assert double(212121)" in leaked(target, LESSON, bank)
 
 
 def refused(course, target, *lesson_name):

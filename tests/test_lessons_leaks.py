@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,25 @@ def test_what_a_page_conceals_is_found_too(course):
     ):
         path.write_text(html.format("return FACTOR * x"), encoding="utf8")
         assert leaks_of_page(course, path) == {"solution of double"}
+
+
+def test_what_a_page_embeds_is_found_too(course):
+    path = course / "feedback" / "student-01" / LESSON / "page.html"
+    path.parent.mkdir(parents=True)
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\ntEXt return FACTOR * x\x00").decode()
+    path.write_text(f"<img src='data:image/png;base64,{data}'>", encoding="utf8")
+    assert leaks_of_page(course, path) == {"solution of double"}
+    path.write_text("<img alt='0.2469134 was expected'>", encoding="utf8")
+    assert leaks_of_page(course, path) == {"hidden tests of double_values"}
+
+
+def test_where_the_grader_has_its_files_is_a_leak_unless_the_student_wrote_it(course):
+    path = course / "feedback" / "student-01" / LESSON / "page.html"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"<pre>{sys.prefix}/lib/python3/site-packages/torch/x.py</pre>", encoding="utf8")
+    assert leaks_of_page(course, path) == {"a path of the grader"}
+    write(course / "submitted" / "student-01" / LESSON / f"{LESSON}.ipynb", {"cells": [sys.prefix]})
+    assert leaks_of_page(course, path) == set()
 
 
 def test_feedback_in_another_folder_is_looked_through(course, tmp_path, capsys):

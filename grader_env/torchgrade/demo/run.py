@@ -17,8 +17,10 @@ from torchgrade.demo.results import Result, read_result
 from torchgrade.demo.root import make_root
 from torchgrade.demo.samples import Sample, samples
 from torchgrade.errors import CourseError
-from torchgrade.lessons.bank import read_bank
+from torchgrade.lessons.bank import Bank, read_bank
+from torchgrade.lessons.leaks import feedback_files, feedback_leaks
 from torchgrade.lessons.master import lesson_names, read_master, read_notebook
+from torchgrade.lessons.secrets import secrets_of
 from torchgrade.report import page
 
 STUDENTS = 6
@@ -36,9 +38,9 @@ def run(course: Path, target: Path, lesson: str | None = None) -> int:
     if not console.is_terminal:
         console = Console(width=160, color_system=None)
     with _steps(console) as say:
-        handed_in, results = _grade(course.resolve(), target.resolve(), lesson, say)
+        handed_in, results, told = _grade(course.resolve(), target.resolve(), lesson, say)
     console.print(_table(handed_in, results))
-    if broken := _broken_promise(results):
+    if broken := _broken_promise(results) or told:
         console.print(f"demo: {broken}", style="red", highlight=False)
         return 1
     console.print(f"Open {_short(results[1].feedback)}", highlight=False, soft_wrap=True)
@@ -46,7 +48,8 @@ def run(course: Path, target: Path, lesson: str | None = None) -> int:
     return 0
 
 
-def _grade(course: Path, target: Path, name: str | None, say: Say) -> tuple[list[Sample], list[Result]]:
+def _grade(course: Path, target: Path, name: str | None, say: Say) -> tuple[list[Sample], list[Result], str | None]:
+    """(what was handed in, what each got, what the feedback tells that it must not)."""
     if name is None and not (names := lesson_names(course)):
         raise CourseError("there is no lesson yet.", where=course / "source", remedy="Add one as source/NN_topic/.")
     lesson = read_master(course, name or names[0])
@@ -79,7 +82,8 @@ def _grade(course: Path, target: Path, name: str | None, say: Say) -> tuple[list
     say("report")
     page.write(target, [])
     say("read the results")
-    return handed_in, [read_result(grading, lesson, sample.student) for sample in handed_in]
+    results = [read_result(grading, lesson, sample.student) for sample in handed_in]
+    return handed_in, results, leaked(target, lesson.name, bank)
 
 
 def _broken_promise(results: list[Result]) -> str | None:
@@ -95,6 +99,15 @@ def _broken_promise(results: list[Result]) -> str | None:
     if repaired.score != perfect.score:
         return f"damaged test cells changed the score from {perfect.score:g} to {repaired.score:g}."
     return None
+
+
+def leaked(target: Path, name: str, bank: Bank) -> str | None:
+    """The first piece of a hidden test, a solution or the bank in a feedback page of somebody who did not write it."""
+    lesson = read_master(target, name)
+    secrets = secrets_of(lesson, bank)
+    pages = feedback_files(target / "feedback", lesson)
+    found = [leak for page in pages for leak in feedback_leaks(page, lesson, secrets)]
+    return f"the feedback tells too much. {found[0]} ({len(found)} leaks)" if found else None
 
 
 def _table(handed_in: list[Sample], results: list[Result]) -> Table:

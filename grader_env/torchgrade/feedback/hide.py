@@ -18,6 +18,7 @@ from torchgrade.autograde.original import HIDDEN, MARK_SCHEME, SOLUTION
 from torchgrade.autograde.outcome import Stopped, errors
 from torchgrade.autograde.unfinished import is_marked
 from torchgrade.errors import CourseError
+from torchgrade.feedback.places import hide_places
 from torchgrade.feedback.stops import Lines, own_lines
 from torchgrade.feedback.vocabulary import PASSED, is_check_failure, verdict
 from torchgrade.judge.verdict import Kind
@@ -92,6 +93,7 @@ class ShortErrors(FeedbackPreprocessor):
         for output in cell.outputs:
             if output.output_type == "error":
                 output.traceback = _short(output)
+            hide_places(output)
         if is_grade(cell) and not is_solution(cell) and not cell.outputs:
             cell.outputs = [_line(f"Checks: {PASSED}.")]
         return cell, resources

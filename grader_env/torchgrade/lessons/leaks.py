@@ -6,23 +6,26 @@ counts, and no file of the author's lies in it.
 
 Feedback shows students their own work, and a right answer may well equal the author's, a wrong one the bank's. So
 what stands in a student's submission (`submitted/` next to `feedback/`) is the student's; every other telling piece is
-a leak, wherever it stands: a traceback repeats lines of a test. Two kinds of pieces are not looked for there: sentences
-of the bank, which feedback may quote to name a misconception, and whole numbers: sizes and counts come out of any cell.
+a leak, wherever it stands, pictures and other embedded files included: a traceback repeats lines of a test. So is where
+the grader has its files. Two kinds of pieces are not looked for there: sentences of the bank, which feedback may quote
+to name a misconception, and whole numbers: sizes and counts come out of any cell.
 Without a submission nothing is the student's.
 """
 
 import base64
 import binascii
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torchgrade
 from torchgrade.errors import CourseError
 from torchgrade.lessons.bank import read_bank
 from torchgrade.lessons.master import Cell, Master, nbgrader, read_master, read_notebook
-from torchgrade.lessons.page_text import page_text
+from torchgrade.lessons.page_text import PageText, page_text
 from torchgrade.lessons.secrets import Secret, Text, secrets_of
 
 AUTHORS_FILES = ("mistakes.py", "__pycache__", "*.pyc", ".ipynb_checkpoints", "gradebook.db")
@@ -96,14 +99,25 @@ def feedback_files(folder: Path, master: Master) -> list[Path]:
 
 def feedback_leaks(page: Path, master: Master, secrets: list[Secret]) -> Iterator[Leak]:
     text = page.read_text(encoding="utf8", errors="ignore")
-    shown, concealed = page_text(text) if page.suffix == ".html" else (text, "")
-    own = Text(_submission(page, master))
-    lines, decimals = Text(f"{shown}\n{concealed}"), Text(shown)  # styles and scripts are full of numbers
+    found = page_text(text) if page.suffix == ".html" else PageText(text)
+    handed_in = _submission(page, master)
+    own, lines = Text(handed_in), Text(found.all)
+    decimals = Text(f"{found.shown}\n{found.concealed}")  # styles, scripts and pictures are full of numbers
     for secret in secrets:
         if secret.kind == "sentence" or (secret.form == "number" and "." not in secret.text) or own.holds(secret):
             continue
         if (decimals if secret.form == "number" else lines).holds(secret):
             yield Leak(str(page), secret.region, secret.text)
+    for place in _places(master):
+        if place in found.all and place not in handed_in:
+            yield Leak(str(page), "a path of the grader", place)
+
+
+def _places(master: Master) -> set[str]:
+    """Where this course, its Python and its packages are; nothing so short that it stands in any text."""
+    package = Path(torchgrade.__file__).resolve().parent
+    found = {str(master.folder.parent.parent.resolve()), str(package), sys.prefix}
+    return {place for place in found if place.count("/") > 1}
 
 
 def _submission(page: Path, master: Master) -> str:
