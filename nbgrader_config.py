@@ -60,6 +60,7 @@ c.GenerateFeedback.preprocessors = [
     "torchgrade.feedback.hide.ShortErrors",
     "torchgrade.feedback.size.KeepSmall",
     "torchgrade.feedback.summary.Summarize",
+    "torchgrade.feedback.version.SayVersion",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 templates = [files("torchgrade.feedback") / "templates", files("nbgrader.server_extensions.formgrader") / "templates"]

@@ -2,6 +2,9 @@
 
 import csv
 import re
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +26,7 @@ RIGHT = {"double": "def double(x):\n    return FACTOR * x", "total": "def total(
 ADDS = {"double": "def double(x):\n    return FACTOR + x"}
 MARKUP = "<b>bold<"
 STUDENTS = {"right": {}, "adds": ADDS, "adds-too": ADDS, "=cmd": {}, "blank": None, MARKUP: ADDS}
+CHANGED = "This lesson was changed after your work was graded"
 PICTURES = """
 import os
 from IPython.display import Image, display
@@ -200,6 +204,36 @@ def test_the_debrief_waits_for_the_deadline(course):
             debrief.run(course, LESSON)
         assignment.duedate = None
         gradebook.db.commit()
+
+
+def test_a_lesson_changed_after_grading_says_so_until_it_is_graded_again(course, tmp_path, capsys):
+    root = shutil.copytree(course, tmp_path / "course")
+    for folder in ("submitted", "autograded"):
+        for student in STUDENTS.keys() - {"adds", "blank"}:
+            shutil.rmtree(root / folder / student)
+    assert CHANGED not in text_of(feedback(root, "adds"))
+    path = root / "source" / LESSON / f"{LESSON}.ipynb"
+    master = read_notebook(path)
+    cell_of(master, "double_values").source = cell_of(master, "double_values").source.replace("0.1234567", "0.7654321")
+    write(path, master)
+    assert nbgrader(root, "generate_feedback", "--force", LESSON).returncode == 0
+    old = text_of(feedback(root, "adds"))
+    assert CHANGED in old.split("What each exercise got")[0]
+    assert re.search(r"Graded on 20\d\d-\d\d-\d\d \d\d:\d\d UTC with version [0-9a-f]{8} of this lesson's tests\.", old)
+    assert review.run(root, []) == 0
+    said = capsys.readouterr().out
+    assert f"{LESSON} was changed after these were graded: adds, blank. To grade them again:" in said
+    nbgrader_command, torchgrade_command = ([sys.executable, "-m", name] for name in ("nbgrader", "torchgrade.cli"))
+    for line in review.AGAIN.format(lesson=LESSON).splitlines():
+        assert line in said
+        name, *rest = line.split()
+        command = nbgrader_command if name == "nbgrader" else torchgrade_command
+        done = subprocess.run([*command, *rest], cwd=root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    new = text_of(feedback(root, "adds"))
+    assert CHANGED not in new and new[new.index("with version") :] != old[old.index("with version") :]
+    review.run(root, [])
+    assert "was changed after" not in capsys.readouterr().out
 
 
 def test_bad_input_is_named(course, tmp_path):

@@ -14,12 +14,13 @@ from traitlets import Integer, List, Unicode
 from traitlets.log import get_logger
 
 from torchgrade.autograde import worker
-from torchgrade.autograde.work import CodeCell, Result, Work, environment, read_lesson
+from torchgrade.autograde.work import CodeCell, Lesson, Result, Work, environment, read_lesson
 from torchgrade.autograde.work_folder import files_in
 from torchgrade.lessons.master import is_demo, nbgrader
 from torchgrade.sandbox import Limits, require_tier
 
 KEY = "torchgrade_result"  # of the notebook's metadata: by which a later run knows that nothing has changed
+VERSION = "torchgrade_lesson"  # of the notebook's metadata: the digest of the lesson that graded it
 GIVEN = "torchgrade_given"  # of the resources: the result that a batch has had made elsewhere
 
 # nbclient reports on its own what the notes say better: whose cell, and which.
@@ -47,6 +48,7 @@ class RunCells(Execute):
     def preprocess(self, nb: Any, resources: Any = None, km: Any = None) -> tuple[Any, Any]:
         self.log = SILENT
         student = resources["nbgrader"]["student"]
+        version = self._lesson(resources).digest
         result: Result | None = resources.get(GIVEN)
         if result is None:
             files, refused = files_in(Path(resources["metadata"]["path"]))
@@ -58,7 +60,7 @@ class RunCells(Execute):
             get_logger().warning("%s, %s", student, note)
         for index, outputs in result.outputs.items():
             nb.cells[index].outputs = [from_dict(output) for output in outputs]
-        nb.metadata[KEY] = result.key
+        nb.metadata[KEY], nb.metadata[VERSION] = result.key, version
         return nb, resources
 
     def work(self, nb: Any, resources: Any, files: Mapping[str, bytes]) -> Work:
@@ -75,13 +77,16 @@ class RunCells(Execute):
         return Work(
             cells=cells,
             files=files,
-            lesson=read_lesson(Path(CourseDirectory(parent=self).root), name) if judged else None,
+            lesson=self._lesson(resources) if judged else None,
             points={nbgrader(cell)["grade_id"]: float(nbgrader(cell)["points"]) for cell in nb.cells if is_grade(cell)},
             cell_seconds=int(self.timeout or self.notebook_timeout),
             notebook_seconds=self.notebook_timeout,
             limits=Limits(memory=self.memory, processes=self.processes),
             environment=environment(),
         )
+
+    def _lesson(self, resources: Any) -> Lesson:
+        return read_lesson(Path(CourseDirectory(parent=self).root), resources["nbgrader"]["assignment"])
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torchgrade.autograde.judging import verdict_of
 from torchgrade.errors import CourseError
 from torchgrade.feedback.hide import Outcome, outcome_in
 from torchgrade.feedback.summary import EXERCISE
+from torchgrade.feedback.version import graded, version_now
 from torchgrade.lessons.master import Master, nbgrader, read_master, read_notebook
 
 
@@ -24,6 +25,7 @@ class Result:
 
     exercise: as "1.3 Distances you can trust"; mistake: the misconception, if the judge named one; see: its section
     why: for staff, what happened, if a person must look
+    outdated: graded with an older version of the lesson
     """
 
     student: str
@@ -36,6 +38,7 @@ class Result:
     mistake: str = ""
     see: str = ""
     why: str = ""
+    outdated: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,17 @@ def read_class(course: Path, lessons: list[str]) -> Class:
 
 
 def _of_lesson(course: Path, folders: CourseDirectory, gradebook: Gradebook, lesson: str) -> Iterator[Result]:
-    exercises = exercise_titles(read_master(course, lesson))
+    exercises, now = exercise_titles(read_master(course, lesson)), version_now(course, lesson)
     for submission in gradebook.assignment_submissions(lesson):
         student = submission.student.id
         for notebook in submission.notebooks:
-            folder = folders.format_path(folders.autograded_directory, student, lesson)
-            cells = _cells(Path(folder, f"{notebook.name}.ipynb"))
+            path = Path(folders.format_path(folders.autograded_directory, student, lesson), f"{notebook.name}.ipynb")
+            there = read_notebook(path) if path.is_file() else None  # it may have been graded and taken away
+            cells = _cells(there) if there else {}
+            outdated = there is not None and graded(there, path, now).changed
             for grade in notebook.grades:
-                cell = cells.get(grade.name)
-                yield _result(student, lesson, exercises.get(grade.name, grade.name), grade, cell)
+                one = _result(student, lesson, exercises.get(grade.name, grade.name), grade, cells.get(grade.name))
+                yield replace(one, outdated=outdated)
 
 
 def _result(student: str, lesson: str, exercise: str, grade: Any, cell: Any | None) -> Result:
@@ -132,11 +137,9 @@ def _result(student: str, lesson: str, exercise: str, grade: Any, cell: Any | No
     )
 
 
-def _cells(path: Path) -> dict[str, Any]:
-    """The cells of a graded notebook by their ids; none if it was graded and taken away."""
-    if not path.is_file():
-        return {}
-    return {nbgrader(cell)["grade_id"]: cell for cell in read_notebook(path).cells if nbgrader(cell).get("grade")}
+def _cells(notebook: Any) -> dict[str, Any]:
+    """The graded cells by their ids."""
+    return {nbgrader(cell)["grade_id"]: cell for cell in notebook.cells if nbgrader(cell).get("grade")}
 
 
 def exercise_titles(lesson: Master) -> dict[str, str]:
