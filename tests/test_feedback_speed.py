@@ -22,7 +22,9 @@ def shown(kind, message="", failure=""):
     drawn = base64.b64encode(picture.png(record)).decode()
     check = graded("f_speed", 1, HIDDEN)
     check.outputs = outputs_of(
-        Verdict("f_speed", kind, message, failure, "for staff", speed=record.to_dict(), picture=drawn)
+        Verdict(
+            "f_speed", kind, message, failure, "for staff", speed=record.to_dict(), picture=drawn, in_words=SENTENCE
+        )
     )
     notebook, _ = HideTests().preprocess(new_notebook(cells=[answer("f", "def f(x):\n    return x"), check]), {})
     (image,) = [output for output in notebook.cells[-1].outputs if "image/png" in output.get("data", {})]

@@ -64,8 +64,8 @@ def outputs_of(verdict: Verdict) -> list[Any]:
     """For nbgrader, an error output means no points. What a person has to settle is none."""
     kept = replace(verdict, picture="")
     found = [new_output("display_data", data={MIME: kept.to_dict(), "text/plain": verdict.for_staff})]
-    if verdict.speed and verdict.picture:
-        in_words = {"image/png": {"alt": verdict.speed["sentence"]}}
+    if verdict.picture:
+        in_words = {"image/png": {"alt": verdict.in_words}}
         found.append(new_output("display_data", data={"image/png": verdict.picture}, metadata=in_words))
     if verdict.kind is Kind.PASSED or verdict.needs_person:
         return found

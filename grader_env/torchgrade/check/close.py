@@ -16,6 +16,7 @@ from torchgrade.check.failures import (
     WrongType,
     WrongValues,
 )
+from torchgrade.check.where import where
 from torchgrade.check.words import as_hint, described, shown
 
 # (relative, absolute). float64 as in torch.testing.assert_close; the others a little wider, because a right answer may
@@ -56,7 +57,9 @@ def close(
     _require_reason(tolerance, because)
     failure = _failure(got, expected, tolerance)
     if failure is not None:
-        raise type(failure)(f"{what}: {failure}{as_hint(hint)}")
+        explained = type(failure)(f"{what}: {failure}{as_hint(hint)}")
+        explained.shows = failure.shows
+        raise explained
 
 
 def compare(name: str, yours: Any, reference: Any) -> bool:
@@ -178,7 +181,10 @@ def _compare_tensors(got: Any, expected: torch.Tensor, tolerance: Tolerance, at:
         rtol, atol = tolerance or TOLERANCE.get(dtype, EXACT)
         wrong = ~torch.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
     if wrong.any():
-        raise WrongValues(at + _mismatches(got, expected, wrong))
+        pattern = where(wrong)
+        failure = WrongValues(at + _mismatches(got, expected, wrong) + (f"\n  {pattern.words}" if pattern else ""))
+        failure.shows = pattern
+        raise failure
 
 
 def _require_finite(got: torch.Tensor, expected: torch.Tensor, at: str) -> None:

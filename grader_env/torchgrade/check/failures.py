@@ -4,6 +4,12 @@ Every class here shows itself in a notebook as its message alone, without a trac
 calls `_render_traceback_`).
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # which load torch
+    from torchgrade.check.timing.growth import Growth
+    from torchgrade.check.where import Where
+
 
 class Plain(Exception):
     """An exception that a notebook shows as its message."""
@@ -13,9 +19,10 @@ class Plain(Exception):
 
 
 class CheckFailed(Plain, AssertionError):
-    """The student's code did not do what the check asks."""
+    """The student's code did not do what the check asks. `shows`: what a grader can draw of it, if it is anything."""
 
     kind = "a check failed"
+    shows: "Where | Growth | None" = None
 
 
 class NotAnswered(CheckFailed):

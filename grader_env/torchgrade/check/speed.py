@@ -12,6 +12,7 @@ from torchgrade.check import capture, probe, student
 from torchgrade.check.close import close
 from torchgrade.check.failures import TooSlow, Undecided, WrongMethod
 from torchgrade.check.timing import memory
+from torchgrade.check.timing.growth import Growth
 from torchgrade.check.timing.race import Inputs, Task, race
 from torchgrade.check.timing.record import Finding, Record
 
@@ -103,12 +104,14 @@ def peak_memory(
         print("Memory is measured on Linux only; your submission will be checked there.")
         return 0, 0
     small, large = found
-    ratio = large / max(small, memory.NOISE)
-    if ratio > growth:
-        raise WrongMethod(
-            f"Memory grows {ratio:.1f}-fold, from {small / 2**20:.1f} to {large / 2**20:.1f} MiB, when the size goes"
-            f" from {sizes[0]} to {sizes[1]}; at most {growth:g}-fold is asked for: {because}"
+    grown = Growth(small, large, growth)
+    if grown.ratio > growth:
+        failure = WrongMethod(
+            f"Memory grows {grown.ratio:.1f}-fold, from {small / 2**20:.1f} to {large / 2**20:.1f} MiB, when the size"
+            f" goes from {sizes[0]} to {sizes[1]}; at most {growth:g}-fold is asked for: {because}"
         )
+        failure.shows = grown
+        raise failure
     return small, large
 
 

@@ -116,6 +116,9 @@ def _how_it_ended(cell: Any, has_hidden: bool, own: Lines) -> list[Any]:
         # Any other failure's message may hold a student's words, who has seen hidden inputs.
         how_far = decided.message if decided.failure == TOO_SLOW else decided.speed["sentence"]
         said += [_line(how_far), *pictures(cell)]
+    elif decided and decided.in_words:
+        # A visible check's message says it already.
+        said += [*([_line(f"{decided.in_words}.")] if has_hidden else []), *pictures(cell)]
     return said
 
 

@@ -12,10 +12,14 @@ from types import FrameType
 from torchgrade.check.failures import CheckFailed, NotAnswered, NotComparable, StudentRaised, Undecided
 from torchgrade.check.student import Student
 from torchgrade.check.timing import picture
+from torchgrade.check.timing.growth import Growth
+from torchgrade.check.where import Where
+from torchgrade.judge import error_map
 from torchgrade.judge.lesson import SolvedLesson
 from torchgrade.judge.question import CELL_SECONDS, SECONDS, seconds_from_now
 from torchgrade.judge.remote import Garbled, NoAnswer, RemoteStudent, TimeOut
 from torchgrade.judge.verdict import Kind, Stop, Verdict
+from torchgrade.lessons.master import HIDDEN
 from torchgrade.lessons.solved import first_line, run_graded
 
 NOT_COMPARABLE = "Your result could not be compared ({}). Does it have the type and shape that the exercise asks for?"
@@ -35,7 +39,7 @@ def judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) 
     if not who.records:
         return verdict
     record = who.records[-1]
-    return replace(verdict, speed=record.to_dict(), picture=base64.b64encode(picture.png(record)).decode())
+    return replace(verdict, speed=record.to_dict(), picture=_base64(picture.png(record)), in_words=record.sentence)
 
 
 def _judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson) -> Verdict:
@@ -49,13 +53,28 @@ def _judge(grade_id: str, source: str, who: RemoteStudent, lesson: SolvedLesson)
     if isinstance(error, CheckFailed):
         kind = Kind.NO_ANSWER if isinstance(error, NotAnswered) else Kind.FAILED
         stop = _stop(who) if isinstance(error, StudentRaised) else None
-        return Verdict(grade_id, kind, str(error), type(error).__name__, stop=stop, seconds=seconds)
+        verdict = Verdict(grade_id, kind, str(error), type(error).__name__, stop=stop, seconds=seconds)
+        return _with_picture(verdict, error, hidden=HIDDEN[0].lstrip("# ") in source)
     if isinstance(error, NoAnswer):
         return Verdict(grade_id, _kind_of(error), _sentence(error), type(error).__name__, seconds=seconds)
     what = f"{type(error).__name__}: {first_line(error)}"
     if fault := fault_of_grader(grade_id, source, lesson):
         return Verdict(grade_id, Kind.GRADER_ERROR, detail=f"{what}\n{fault}", failure="GraderError", seconds=seconds)
     return not_comparable(grade_id, type(error).__name__, detail=what, seconds=seconds)
+
+
+def _with_picture(verdict: Verdict, error: CheckFailed, *, hidden: bool) -> Verdict:
+    match error.shows:
+        case Growth() as growth:
+            return replace(verdict, picture=_base64(growth.png()), in_words=growth.sentence)
+        case Where() as where:
+            cells, words = (where.drawing, where.in_general) if hidden else (where.cells, where.words)
+            return replace(verdict, picture=_base64(error_map.png(cells)), in_words=words)
+    return verdict
+
+
+def _base64(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 def not_comparable(grade_id: str, why: str, *, detail: str = "", seconds: float = 0.0) -> Verdict:

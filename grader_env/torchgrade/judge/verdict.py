@@ -61,7 +61,8 @@ class Verdict:
     message: for staff, and for the student if the cell is visible
     stop: where the student's code stopped, if an error of its own was why
     speed: what was measured (timing.record.Record.to_dict), if it is a speed check
-    picture: of that, a PNG in base64
+    picture: of that, or of where values are wrong, or of how memory grew: a PNG in base64
+    in_words: what the picture shows, without anything that is hidden
     detail: for staff, when a person must look
     seconds: it took to judge, without the diagnosis
     """
@@ -75,6 +76,7 @@ class Verdict:
     diagnosis: Diagnosis | None = None
     speed: dict[str, Any] | None = None
     picture: str = ""
+    in_words: str = ""
     seconds: float = 0.0
 
     @property
