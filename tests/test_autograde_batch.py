@@ -93,6 +93,15 @@ def error_in_a_library(notebook):
     notebook.cells.append(new_code_cell("import json\n\njson.loads('{')"))
 
 
+def ten_megabytes(notebook):
+    notebook.cells.append(new_code_cell("for _ in range(100):\n    print('ten megabytes ' * 7_000)"))
+    notebook.cells.append(new_code_cell("'short' + ' and ten megabytes' * 600_000"))
+
+
+def no_cells(notebook):
+    notebook.cells = []
+
+
 CHANGES = {
     stderr: 6,
     copied_test: 6,
@@ -107,8 +116,11 @@ CHANGES = {
     script: 6,
     message_in_a_name: 3,
     error_in_a_library: 6,
+    ten_megabytes: 6,
+    no_cells: 0,
 }
-SCORES = {"perfect": 6, "untouched": 0, "not_json": 0} | {change.__name__: score for change, score in CHANGES.items()}
+UNCHANGED = {"perfect": 6, "untouched": 0, "not_json": 0, "no_bytes": 0}
+SCORES = UNCHANGED | {change.__name__: score for change, score in CHANGES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +131,7 @@ def course(tmp_path_factory):
     submit(root, "perfect", solved(root))
     submit(root, "untouched", released(root))
     submit(root, "not_json", '{"cells": [')
+    submit(root, "no_bytes", "")
     for change in CHANGES:
         submit_changed(root, change.__name__, change)
     for command in ("autograde", "generate_feedback"):
@@ -169,6 +182,10 @@ def test_feedback_shows_no_frame_outside_the_notebook(course, student):
         assert trace not in html, trace
 
 
+def test_a_page_is_small_enough_for_a_phone(course, student):
+    assert len(page(course[0], student)) < 500_000
+
+
 def test_the_release_leaks_nothing(course):
     files = [path for path in (course[0] / "release").rglob("*") if path.is_file()]
     assert [path.name for path in files] == [f"{LESSON}.ipynb"]
@@ -188,6 +205,9 @@ def test_the_release_leaks_nothing(course):
         ("dead_kernel", "The kernel died in this cell."),
         ("dead_kernel", "Hidden checks: stopped by NameError."),
         ("not_json", "your file could not be read: it is not JSON, or cut off."),
+        ("no_bytes", "your file could not be read: it is empty."),
+        ("no_cells", "none of the lesson's cells is in this notebook; they were put back empty."),
+        ("ten_megabytes", "Printed too much and was stopped."),
         ("copied_test", "the test cell <code>double_check</code> was here 2 times; it was restored once."),
         ("deleted_tests", "the test cell <code>double_values</code> was missing; it was put back."),
         ("easier_test", "the test cell <code>double_check</code> had been changed; it was restored."),

@@ -13,6 +13,7 @@ from nbgrader.api import Gradebook
 from small_course import nbgrader, write
 from small_lesson import GOOD_BANK, LESSON, cell_of, make_course
 from torchgrade.autograde.judging import MIME
+from torchgrade.autograde.unfinished import mark
 from torchgrade.errors import CourseError
 from torchgrade.feedback.hide import Outcome, outcome_in
 from torchgrade.feedback.size import MAX_OUTPUTS, KeepSmall
@@ -234,6 +235,21 @@ def test_a_lesson_changed_after_grading_says_so_until_it_is_graded_again(course,
     assert CHANGED not in new and new[new.index("with version") :] != old[old.index("with version") :]
     review.run(root, [])
     assert "was changed after" not in capsys.readouterr().out
+
+
+def test_who_is_not_graded_to_the_end_gets_no_page_and_the_others_get_theirs(course, tmp_path):
+    root = shutil.copytree(course, tmp_path / "course")
+    shutil.rmtree(root / "feedback")
+    shutil.rmtree(root / "autograded" / "right")
+    path = root / "autograded" / "blank" / LESSON / f"{LESSON}.ipynb"
+    notebook = read_notebook(path)
+    mark(notebook)
+    write(path, notebook)
+    done = nbgrader(root, "generate_feedback", LESSON)
+    assert done.returncode == 1
+    assert "blank: it is not graded to its end. Run nbgrader autograde again." in done.stderr
+    pages = {path.parents[1].name for path in (root / "feedback").glob(f"*/{LESSON}/*.html")}
+    assert pages == STUDENTS.keys() - {"right", "blank"}
 
 
 def test_bad_input_is_named(course, tmp_path):
