@@ -1,6 +1,6 @@
 # Everything here works in a fresh clone with Python 3.11+ and pip; no environment has to be activated.
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test soak bench bench-speed lint release mistakes leaks lock clean help
+.PHONY: setup demo hub test soak bench bench-speed lint release mistakes leaks lock clean help
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -12,6 +12,9 @@ setup: ## Install everything into .venv with pip (PYTHON=..., TORCH_INDEX=...); 
 
 demo: setup ## Grade sample submissions in build/demo and show what came out
 	@$(BIN)/torchgrade demo
+
+hub: setup ## Serve the sample class of hub_config/ in JupyterHub, until Ctrl-C
+	@$(BIN)/torchgrade hub serve
 
 test: lint ## Run the linters and every test (ARGS="-k name" is passed on to pytest)
 	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchgrade.errors import CourseError
+from torchgrade.hub import commands as hub_commands
 
 if TYPE_CHECKING:
     from torchgrade.lessons.bank import Bank
@@ -277,6 +278,9 @@ def _parser() -> argparse.ArgumentParser:
     _lessons_argument(
         _add(commands, "otter", _otter, "write tests for otter-grader: a laptop, Colab, Gradescope; can be forged")
     )
+
+    hub = commands.add_parser("hub", help="a class in JupyterHub: serve, roster, backup")
+    hub_commands.add_commands(_add, hub.add_subparsers(required=True, metavar="COMMAND"))
 
     publish = _add(commands, "publish", _publish, "write what students get into a folder, proven to hold nothing else")
     publish.add_argument(

@@ -1,0 +1,82 @@
+"""A throw-away course with a hub: the sample class, or another, in a folder of its own."""
+
+import shutil
+import socket
+from pathlib import Path
+
+from small_course import make_course
+
+ROOT = Path(__file__).parents[1]
+CLASS_TOML = """\
+course = "pytorch"
+
+[machine]
+isolation = "none"
+folder = "build/hub"
+address = "http://127.0.0.1:8000"
+[limits]
+memory = "2G"
+cores = 2
+servers = 8
+
+[idle]
+minutes = 60
+hours = 12
+"""
+ROSTER_CSV = """\
+id,role,first_name,last_name,email
+instructor,instructor,Ines,Instructor,
+ta,ta,Tariq,Assistant,
+student-01,student,Ada,Example,
+student-02,student,Ben,Example,
+"""
+
+
+def class_folder(root: Path, toml: str, roster: str) -> Path:
+    """`root`/hub_config with these files and what else the hub needs there."""
+    folder = root / "hub_config"
+    folder.mkdir(parents=True)
+    for name in ("jupyterhub_config.py", "package.json", "package-lock.json"):
+        shutil.copy(ROOT / "hub_config" / name, folder)
+    (folder / "class.toml").write_text(toml, encoding="utf8")
+    (folder / "roster.csv").write_text(roster, encoding="utf8")
+    return folder
+
+
+def free_ports() -> int:
+    """The first of four free ports in a row."""
+    for _ in range(100):
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+        if port < 65000 and all(_is_free(port + offset) for offset in range(4)):
+            return port
+    raise AssertionError("no four free ports in a row")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) != 0
+
+
+def make_hub_course(root: Path, students: int = 3, servers: int = 8) -> int:
+    """A course with the small lesson and a hub; returns the hub's port."""
+    make_course(root)
+    port = free_ports()
+    roster = ROSTER_CSV.splitlines(keepends=True)[:3]
+    roster += [f"student-{number:02d},student,First{number},Last{number},\n" for number in range(1, students + 1)]
+    toml = CLASS_TOML.replace(":8000", f":{port}").replace("servers = 8", f"servers = {servers}")
+    class_folder(root, toml, "".join(roster))
+    return port
+
+
+def make_lesson_course(root: Path, lesson: str) -> int:
+    """A course with a lesson of this repository and the sample class; returns the hub's port."""
+    (root / "source").mkdir(parents=True)
+    shutil.copytree(ROOT / "source" / lesson, root / "source" / lesson)
+    for frame in (ROOT / "source").glob("*.ipynb"):
+        shutil.copy(frame, root / "source")
+    shutil.copy(ROOT / "nbgrader_config.py", root)
+    port = free_ports()
+    class_folder(root, CLASS_TOML.replace(":8000", f":{port}"), ROSTER_CSV)
+    return port
