@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ON_CI = os.environ.get("CI") == "true"
-MILLISECONDS = 300_000  # for anything: the machine may be busy
+MILLISECONDS = 120_000  # for anything: the machine may be busy
 SIZE = {"width": 1400, "height": 950}
 
 

@@ -50,15 +50,15 @@ class School:
 def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     course = tmp_path_factory.mktemp("roles")
     with running_hub(course, make_hub_course(course)) as hub:
-        people: dict[str, Person | Token] = {
-            name: hub.log_in(name) for name in ("student-01", "student-02", "student-03", "ta", "instructor")
-        }
-        people["outsider"] = Person(hub.address, "outsider")
+        names = ("student-01", "student-02", "student-03", "ta", "instructor")
+        logged_in = {name: hub.log_in(name) for name in names}
         for name in ("student-01", "student-02"):
-            student = people[name]
-            assert isinstance(student, Person)
-            student.start_server()
-        people |= {
+            logged_in[name].start_server()
+        for name in ("ta", "instructor"):
+            logged_in[name].get(f"{FORMGRADER}/manage_assignments")  # gives the token that its buttons send along
+        people: dict[str, Person | Token] = {
+            **logged_in,
+            "outsider": Person(hub.address, "outsider"),
             "formgrader": Token(hub.address, hub.token_of(JUPYTERHUB_SERVICE_NAME="pytorch")),
             "culler": Token(hub.address, hub.token_of(JUPYTERHUB_SERVICE_NAME="idle-culler")),
             "sync": Token(hub.address, (hub.folder / "private" / "sync-token").read_text()),
@@ -150,7 +150,7 @@ def test_work_goes_round_and_the_button_grades_with_the_courses_engine(school: S
     found = student.assignments("fetch_feedback", LESSON)["value"]
     (submission,) = next(entry["submissions"] for entry in found if entry["status"] == "submitted")
     page = (home / submission["local_feedback_path"] / f"{LESSON}.html").read_text(encoding="utf8")
-    assert "0.0 / 8.0" in page and SECRET not in page
+    assert "<strong>0</strong> of 8 points" in page and SECRET not in page
     again = school.hub.torchgrade("autograde", LESSON, course=school.hub.folder / "course")
     assert again.returncode == 0 and "1 unchanged" in again.stdout, again.stdout + again.stderr
 

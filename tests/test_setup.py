@@ -163,6 +163,14 @@ def test_make_help_lists_every_target(clone: Clone):
     assert "setup" in targets
 
 
+@pytest.mark.xdist_group("groups")
+def test_a_group_of_tests_stays_on_one_worker(request: pytest.FixtureRequest):
+    """What xdist sorts by. A pytest that it does not fit ignores groups without a word, and starts each hub twice."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("one process: nothing is sorted (make test runs several)")
+    assert request.node.nodeid.endswith("@groups")
+
+
 def test_the_lock_pins_all_that_the_lists_ask_for():
     locked = {}
     for line in (REQUIREMENTS / "lock.txt").read_text().splitlines():
