@@ -7,6 +7,7 @@ from pathlib import Path
 from small_course import make_course
 
 ROOT = Path(__file__).parents[1]
+CLAIMS: list[socket.socket] = []  # for the life of this process
 CLASS_TOML = """\
 course = "pytorch"
 
@@ -44,19 +45,30 @@ def class_folder(root: Path, toml: str, roster: str) -> Path:
 
 
 def free_ports() -> int:
-    """The first of four free ports in a row."""
-    for _ in range(100):
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-        if port < 65000 and all(_is_free(port + offset) for offset in range(4)):
-            return port
+    """The first of four free ports in a row, which no other test of this machine is given while this process lives.
+
+    They lie below the ports that the kernel hands out, so that no server or browser happens to get one.
+    """
+    for first in range(20_000, 32_000, 4):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0torchgrade tests, port {first}")  # no file: the name is free again when the process ends
+        except OSError:
+            continue
+        if all(_is_free(port) for port in range(first, first + 4)):
+            CLAIMS.append(claim)
+            return first
     raise AssertionError("no four free ports in a row")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as trial:
-        return trial.connect_ex(("127.0.0.1", port)) != 0
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def make_hub_course(root: Path, students: int = 3, servers: int = 8) -> int:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 from torchgrade.errors import CourseError
 from torchgrade.hub.backup import FORMAT, MANIFEST, Part, checksum, parts, tar
 from torchgrade.hub.class_file import read_class
-from torchgrade.hub.description import ClassDescription
 from torchgrade.hub.place import Place, private_folder
-from torchgrade.hub.settings import Ports
+from torchgrade.hub.running import no_other_hub
 from torchgrade.hub.unix import account
 
 
@@ -29,7 +27,9 @@ def run(course: Path, source: Path) -> int:
             where=source,
             remedy="Choose another backup, or correct class.toml.",
         )
-    _require_stopped(description)
+    if place.folder.exists():
+        with no_other_hub(place):
+            pass
     names = [file[len("home-") : -len(".tar")] for file in manifest["sha256"] if file.startswith("home-")]
     if not description.is_demonstration:
         for name in names:
@@ -68,15 +68,6 @@ def _checked_manifest(source: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CourseError("this is no manifest.", where=path, remedy="Use another backup.") from None
     return manifest
-
-
-def _require_stopped(description: ClassDescription) -> None:
-    port = Ports.of(description.machine.address).hub
-    with socket.socket() as trial:
-        if trial.connect_ex(("127.0.0.1", port)) == 0:
-            raise CourseError(
-                f"a hub is running (port {port} answers).", remedy="End it, and every student's server; then try again."
-            )
 
 
 def _put(piece: Part, file: Path, aside: str) -> None:

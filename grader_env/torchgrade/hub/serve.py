@@ -19,8 +19,9 @@ from torchgrade.hub.course_folder import make_course_folder, release_all
 from torchgrade.hub.description import ClassDescription
 from torchgrade.hub.hub_api import is_served
 from torchgrade.hub.passwords import give_passwords, names_with_password
-from torchgrade.hub.place import Place, private_folder
+from torchgrade.hub.place import Place
 from torchgrade.hub.role_folders import write_role_folders
+from torchgrade.hub.running import no_other_hub
 from torchgrade.hub.settings import ISOLATES_NOBODY, PROGRAMS, SERVICE_SECONDS, Ports
 from torchgrade.hub.sync import sync
 
@@ -36,24 +37,23 @@ def run(course: Path) -> int:
     place = Place.of(course, description)
     _require_free_ports(course, description)
     proxy.install(place.installation)
-    if description.is_demonstration:
-        passwords = _make_demonstration(description, place)
-    else:
-        passwords = _require_real_use(description, place)
-    with _told_to_end() as told, _hub(description, place) as hub:
-        if not _wait_until_up(hub, description, place, told):
-            return 0
-        sync(description, place, print)
-        _say_who_and_where(description, passwords)
-        while not told and hub.poll() is None:
-            time.sleep(0.2)
-        if not told:
-            raise _ended_by_itself(hub, place)
+    if not description.is_demonstration:
+        _require_real_use(description, place)
+    with no_other_hub(place):
+        passwords = _make_demonstration(description, place) if description.is_demonstration else {}
+        with _told_to_end() as told, _hub(description, place) as hub:
+            if not _wait_until_up(hub, description, place, told):
+                return 0
+            sync(description, place, print)
+            _say_who_and_where(description, passwords)
+            while not told and hub.poll() is None:
+                time.sleep(0.2)
+            if not told:
+                raise _ended_by_itself(hub, place)
     return 0
 
 
 def _make_demonstration(description: ClassDescription, place: Place) -> dict[str, str]:
-    private_folder(place.private)
     write_role_folders(description, place)
     place.homes.mkdir(exist_ok=True)
     (place.homes / description.grader).mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ def _make_demonstration(description: ClassDescription, place: Place) -> dict[str
     return give_passwords(place.passwords, [person.name for person in description.people])
 
 
-def _require_real_use(description: ClassDescription, place: Place) -> dict[str, str]:
+def _require_real_use(description: ClassDescription, place: Place) -> None:
     if os.geteuid() != 0:
         raise CourseError("servers of other unix users are started by root.", remedy="Run it with sudo.")
     for path in filter(None, (description.machine.certificate, description.machine.key)):
@@ -71,7 +71,6 @@ def _require_real_use(description: ClassDescription, place: Place) -> dict[str, 
     prepare.require_prepared(description, place)
     if missing := {person.name for person in description.people} - names_with_password(place.passwords):
         print(f"hub: without a password: {', '.join(sorted(missing))}. Give them one: torchgrade hub passwords")
-    return {}
 
 
 def _require_free_ports(course: Path, description: ClassDescription) -> None:
