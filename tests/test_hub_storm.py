@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import psutil
 import pytest
 from hub_course import make_hub_course
 from hub_students import answer_in, answer_of, fetch_and_submit, write_answer
-from running_hub import Person, RunningHub, running_hub
+from running_hub import SECONDS, Person, RunningHub, running_hub
 from small_course import LESSON
 from torchgrade.hub.place import Place
 
@@ -46,8 +46,8 @@ def rage(hub: RunningHub, students: int, servers: int) -> Storm:
     names = [f"student-{number:02d}" for number in range(1, students + 1)]
     storm = Storm(hub, students, servers, {name: 1 + index % 2 for index, name in enumerate(names)})
     at_work = [hub.log_in(name) for name in names[:servers]]
-    for person in at_work:
-        person.start_server()
+    with ThreadPoolExecutor() as starting:
+        list(starting.map(Person.start_server, at_work))
     over = threading.Event()
     collecting = threading.Thread(target=collect_until, args=(storm, hub.log_in("ta"), over))
     begun = time.monotonic()
@@ -187,17 +187,35 @@ def test_a_backup_brings_everything_back_and_keeps_what_was_there(storm: Storm, 
     assert (aside / "homes" / "student-01" / LESSON / f"{LESSON}.ipynb").read_text() == "ruined"
 
 
-def test_a_hub_starts_again_from_a_backup_that_was_made_while_servers_ran(storm: Storm):
+@pytest.fixture(scope="module")
+def again(storm: Storm) -> Iterator[RunningHub]:
+    with running_hub(storm.hub.course, int(storm.hub.address.rsplit(":")[-1])) as hub:
+        yield hub
+
+
+def test_a_hub_starts_again_from_a_backup_that_was_made_while_servers_ran(storm: Storm, again: RunningHub):
     """The database then speaks of servers that are gone."""
-    with running_hub(storm.hub.course, int(storm.hub.address.rsplit(":")[-1])) as again:
-        staff = again.log_in("instructor")
-        staff.get("/services/pytorch/formgrader/manage_assignments")
-        found = staff.call("GET", f"/services/pytorch/formgrader/api/submissions/{LESSON}").json()
-        assert sorted(entry["student"] for entry in found) == sorted(storm.versions)
-        student = again.log_in("student-01")
-        student.start_server()
-        statuses = [entry["status"] for entry in student.assignments()["value"]]
-        assert statuses == ["fetched", "submitted"]
+    staff = again.log_in("instructor")
+    staff.get("/services/pytorch/formgrader/manage_assignments")
+    found = staff.call("GET", f"/services/pytorch/formgrader/api/submissions/{LESSON}").json()
+    assert sorted(entry["student"] for entry in found) == sorted(storm.versions)
+    student = again.log_in("student-01")
+    student.start_server()
+    statuses = [entry["status"] for entry in student.assignments()["value"]]
+    assert statuses == ["fetched", "submitted"]
+
+
+def test_a_hub_that_dies_is_reported_and_takes_everything_along(again: RunningHub):
+    """From here on this one is down, too."""
+    below = again.descendants
+    (hub,) = [process for process in below if process.cmdline()[1].endswith("/jupyterhub")]
+    assert len(again.servers) >= 2
+    hub.kill()
+    assert again.process.wait(SECONDS) == 2
+    assert not psutil.wait_procs(below, timeout=10)[1]
+    again._reader.join(SECONDS)
+    assert "JupyterHub ended with -9" in again.said[-1]
+    assert "torchgrade: " in again.said[-1] and "Read its log." in again.said[-1]
 
 
 @pytest.mark.soak

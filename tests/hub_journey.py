@@ -1,20 +1,16 @@
 """A lesson goes round in a real browser: fetched, solved, submitted, graded by the button, commented, read.
 
-The steps of one journey, in order: one test. Pictures of it are in build/hub/screenshots.
+Part of test_hub_roles.py, for its hub. Pictures of it are in build/hub/screenshots.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from hub_browser import browser, log_in
-from hub_course import ROOT, make_lesson_course
+from hub_course import ROOT
 from playwright.sync_api import Browser, Page, expect
-from running_hub import RunningHub, running_hub
+from running_hub import RunningHub
 from torchgrade.lessons.master import nbgrader, read_notebook
-
-pytestmark = pytest.mark.course
 
 LESSON = "01_pytorch_fundamentals"
 ANSWER = """\
@@ -22,7 +18,7 @@ def windows(x, size, step):
     count = (len(x) - size) // step + 1
     return x.as_strided((count, size), (step * x.stride(0), x.stride(0)))"""
 COMMENT = "Short and right. Which view does unfold give?"
-STUDENT = "student-01"
+STUDENT = "student-04"
 FORMGRADER = "/services/pytorch/formgrader"
 
 
@@ -39,19 +35,14 @@ class Journey:
         return self.pages[name]
 
     def show(self, name: str, picture: str) -> None:
-        self.page(name).wait_for_timeout(1000)  # for what moves into its place
-        self.page(name).screenshot(path=self.screenshots / f"{picture}.png")
+        self.page(name).wait_for_timeout(300)  # for what moves into its place
+        self.page(name).screenshot(path=self.screenshots / f"{picture}.png", animations="disabled")
 
 
-@pytest.fixture
-def journey(tmp_path: Path) -> Iterator[Journey]:
+def travel(hub: RunningHub) -> None:
+    """All steps in order; each builds on those before."""
     screenshots = ROOT / "build" / "hub" / "screenshots"
     screenshots.mkdir(parents=True, exist_ok=True)
-    with browser() as chromium, running_hub(tmp_path, make_lesson_course(tmp_path, LESSON)) as hub:
-        yield Journey(hub, chromium, screenshots)
-
-
-def test_a_lesson_goes_round(journey: Journey):
     steps = (
         the_log_in_says_that_nobody_is_isolated,
         a_student_finds_the_released_lesson_and_fetches_it,
@@ -64,8 +55,10 @@ def test_a_lesson_goes_round(journey: Journey):
         feedback_is_made_and_released,
         the_student_reads_the_feedback_which_holds_no_secret,
     )
-    for step in steps:
-        step(journey)
+    with browser() as chromium:
+        journey = Journey(hub, chromium, screenshots)
+        for step in steps:
+            step(journey)
 
 
 def the_log_in_says_that_nobody_is_isolated(journey: Journey) -> None:
@@ -84,7 +77,7 @@ def a_student_finds_the_released_lesson_and_fetches_it(journey: Journey) -> None
     released = page.locator("#released_assignments_list")
     expect(released).to_contain_text(LESSON)
     journey.show(STUDENT, "2_assignment_list")
-    released.get_by_role("button", name="Fetch").click()
+    released.locator(".list_item", has_text=LESSON).get_by_role("button", name="Fetch").click()
     expect(page.locator("#fetched_assignments_list")).to_contain_text(LESSON)
 
 
