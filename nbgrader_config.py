@@ -52,6 +52,10 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
 ]
 
+# What being late costs stands in the class's file.
+c.AssignLatePenalties.plugin_class = "torchgrade.late.DaysLate"
+c.DaysLate.class_file = str(Path(__file__).parent / "hub_config" / "class.toml")
+
 # Feedback: a summary and a part per exercise; no hidden tests, no student's script in anybody's browser (the
 # formgrader's included, whose own templates must stay findable).
 c.GenerateFeedback.preprocessors = [

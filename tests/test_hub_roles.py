@@ -68,6 +68,11 @@ def school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
         yield School(hub, people)
 
 
+def test_a_lesson_goes_round_in_a_real_browser(school: School):
+    """First, since its pictures show the course, and the other tests leave traces in it."""
+    hub_journey.travel(school.hub)
+
+
 @pytest.mark.parametrize(("method", "path", "body", "answers"), ROWS)
 def test_matrix(school: School, method: str, path: str, body: Any, answers: dict[str, int | str]):
     names = {"student": "student-01", "own_server": "own server"}
@@ -154,10 +159,6 @@ def test_work_goes_round_and_the_button_grades_with_the_courses_engine(school: S
     assert "<strong>0</strong> of 8 points" in page and SECRET not in page
     again = school.hub.torchgrade("autograde", LESSON, course=school.hub.folder / "course")
     assert again.returncode == 0 and "1 unchanged" in again.stdout, again.stdout + again.stderr
-
-
-def test_a_lesson_goes_round_in_a_real_browser(school: School):
-    hub_journey.travel(school.hub)
 
 
 def test_who_leaves_is_out_at_once_and_keeps_their_grades(school: School):

@@ -10,11 +10,11 @@ from jupyterhub import orm
 from sqlalchemy.orm import Session
 from torchgrade.errors import CourseError
 from torchgrade.hub import access, gpu
-from torchgrade.hub.class_file import read_class
-from torchgrade.hub.description import ClassDescription, Gpu, Isolation
+from torchgrade.hub.class_file import CLASS, read_class, read_late
+from torchgrade.hub.description import ClassDescription, Gpu, Isolation, Late
 from torchgrade.hub.passwords import give_passwords, is_right
 from torchgrade.hub.place import Place
-from torchgrade.hub.role_folders import Kind, lab_plugins, nbgrader_config, server_extensions
+from torchgrade.hub.role_folders import Kind, lab_plugins, nbgrader_config, server_extensions, write_role_folders
 from torchgrade.hub.settings import Ports, settings
 from torchgrade.hub.single_user import StartOfServers
 
@@ -128,6 +128,17 @@ def test_with_unix_users_names_come_from_unix_and_are_checked(tmp_path):
         assert "JUPYTERHUB_USER" not in nbgrader_config(real, place, kind)
         assert "check_owner" not in nbgrader_config(real, place, kind)
     assert "check_owner = False" in nbgrader_config(demonstration, place, Kind.GRADER)
+
+
+def test_the_grader_knows_what_lateness_costs_without_entering_hub_config(tmp_path):
+    description = described(tmp_path, ("[idle]", "[late]\ngrace_days = 2\npercent_a_day = 5\n\n[idle]"))
+    place = Place.of(tmp_path, description)
+    write_role_folders(description, place)
+    copy = place.jupyter / Kind.GRADER / CLASS
+    assert read_late(copy) == Late(grace_days=2, percent_a_day=5.0)
+    config = {kind: nbgrader_config(description, place, kind) for kind in Kind}
+    assert f"c.DaysLate.class_file = {str(copy)!r}" in config[Kind.GRADER]
+    assert all("class_file" not in config[kind] for kind in (Kind.STUDENT, Kind.STAFF))
 
 
 @pytest.mark.parametrize(

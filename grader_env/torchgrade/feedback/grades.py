@@ -2,11 +2,23 @@
 
 from typing import Any
 
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import GetGrades
+
+from torchgrade.late import Penalties
 
 
 class GetGradesAndWaits(GetGrades):
-    """As nbgrader's, and `waits` in the metadata of a cell that a person has not graded yet."""
+    """As nbgrader's, with lateness taken from today's score, and `waits` in a cell that a person has not graded yet."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        nb, resources = super().preprocess(nb, resources)
+        facts = resources["nbgrader"]
+        with Gradebook(facts["db_url"]) as gradebook:
+            notebook = gradebook.find_submission_notebook(self.notebook_id, self.assignment_id, self.student_id)
+            facts["late_penalty"] = Penalties(parent=self).of(notebook)
+            facts["score"] = notebook.score - facts["late_penalty"]
+        return nb, resources
 
     def _get_score(self, cell: Any, resources: Any) -> None:
         super()._get_score(cell, resources)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from torchgrade.errors import CourseError
-from torchgrade.hub.description import ClassDescription, Gpu, Idle, Isolation, Limits, Machine
+from torchgrade.hub.description import ClassDescription, Gpu, Idle, Isolation, Late, Limits, Machine
 from torchgrade.hub.gpu import KINDS
 from torchgrade.hub.roster_file import read_roster
 
@@ -27,6 +27,7 @@ KEYS: Mapping[str, Mapping[str, tuple[type, bool]]] = {
     },
     "limits": {"memory": (str, True), "cores": (float, True), "servers": (int, True)},
     "idle": {"minutes": (int, True), "hours": (int, True)},
+    "late": {"grace_days": (int, True), "percent_a_day": (float, True)},
     "gpu": {"kind": (str, True), "students_per_card": (int, True), "cards_for_grading": (int, True)},
 }
 WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
@@ -34,9 +35,9 @@ WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool
 
 def read_class(folder: Path) -> ClassDescription:
     """The class described in `folder` (hub_config). Raises CourseError for whatever cannot be one."""
-    path = folder / CLASS
-    file = _File(path)
+    file = _File(folder / CLASS)
     file.require_known()
+    _late(file)  # for whoever grades, which may be long after the hub was started
     course = file.value("", "course", str)
     if not COURSE.fullmatch(course):
         raise file.error("course", f"{course!r} cannot be a course.", "Use a to z, 0 to 9 and -, 3 to 21 characters.")
@@ -48,6 +49,11 @@ def read_class(folder: Path) -> ClassDescription:
         gpu=_gpu(file) if "gpu" in file.tables else None,
         people=read_roster(folder / ROSTER),
     )
+
+
+def read_late(path: Path) -> Late | None:
+    """What lateness costs by this class.toml, None for nothing. Raises CourseError."""
+    return _late(_File(path))
 
 
 class _File:
@@ -149,6 +155,18 @@ def _limits(file: _File) -> Limits:
     if not re.fullmatch(r"[1-9][0-9]*[MG]", memory):
         raise file.error("memory", f"{memory!r} is no amount of memory.", "Write it as 512M or 2G.")
     return Limits(memory, file.positive("limits", "cores", float), file.positive("limits", "servers"))
+
+
+def _late(file: _File) -> Late | None:
+    if "late" not in file.tables:
+        return None
+    file.require_known()
+    percent = file.value("late", "percent_a_day", float)
+    if not 0 < percent <= 100:
+        raise file.error(
+            "percent_a_day", f"'percent_a_day' of [late] is {percent:g}.", "Give it more than 0, up to 100."
+        )
+    return Late(file.positive("late", "grace_days", least=0), percent)
 
 
 def _gpu(file: _File) -> Gpu:

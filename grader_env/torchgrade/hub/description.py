@@ -54,6 +54,14 @@ class Idle:
 
 
 @dataclass(frozen=True)
+class Late:
+    """percent_a_day: of the score, for each day begun after the days of grace"""
+
+    grace_days: int
+    percent_a_day: float
+
+
+@dataclass(frozen=True)
 class Gpu:
     kind: str
     students_per_card: int

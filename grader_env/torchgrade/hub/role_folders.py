@@ -8,6 +8,7 @@ import json
 from enum import StrEnum
 from pathlib import Path
 
+from torchgrade.hub.class_file import CLASS
 from torchgrade.hub.description import ClassDescription
 from torchgrade.hub.place import Place
 
@@ -41,7 +42,13 @@ if {kind!r} != "grader":
 """
 
 
+FOR_THE_GRADER = """\
+c.DaysLate.class_file = {class_file!r}  # a copy: hub_config/ is closed to the grader's account
+"""
+
+
 def write_role_folders(description: ClassDescription, place: Place) -> None:
+    _write(place.jupyter / Kind.GRADER / CLASS, (place.hub_config / CLASS).read_text(encoding="utf8"))
     for kind in Kind:
         folder = place.jupyter / kind
         _write(folder / "nbgrader_config.py", nbgrader_config(description, place, kind))
@@ -51,6 +58,8 @@ def write_role_folders(description: ClassDescription, place: Place) -> None:
 
 def nbgrader_config(description: ClassDescription, place: Place, kind: Kind) -> str:
     text = CONFIG.format(course=description.course, exchange=str(place.exchange))
+    if kind is Kind.GRADER:
+        text += FOR_THE_GRADER.format(class_file=str(place.jupyter / Kind.GRADER / CLASS))
     return text + ONE_UNIX_USER.format(kind=str(kind)) if description.is_demonstration else text
 
 
