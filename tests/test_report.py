@@ -106,6 +106,10 @@ def test_a_comment_is_shown_and_disarmed(course):
     assert "Say <em>more</em>" in html and "<script>alert" not in html
 
 
+def test_no_person_is_said_to_have_read_an_untouched_answer(course):
+    assert "From the person" not in feedback(course, "blank") and "From the person" in feedback(course, "adds")
+
+
 def test_what_a_person_has_not_read_yet_says_so(course):
     assert "a person will look at it" in feedback(course, "right")
     assert "… Your answer in words" not in text_of(feedback(course, "adds"))

@@ -20,6 +20,12 @@ class GetGradesAndWaits(GetGrades):
             facts["score"] = notebook.score - facts["late_penalty"]
         return nb, resources
 
+    def _get_comment(self, cell: Any, resources: Any) -> None:
+        """What a person wrote. The page says so, and nbgrader's own "No response." is by nobody."""
+        names = self.notebook_id, self.assignment_id, self.student_id
+        comment = self.gradebook.find_comment(cell.metadata.nbgrader.grade_id, *names)
+        cell.metadata.nbgrader["comment"] = comment.manual_comment
+
     def _get_score(self, cell: Any, resources: Any) -> None:
         super()._get_score(cell, resources)
         names = self.notebook_id, self.assignment_id, self.student_id
