@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from torchgrade.errors import CourseError
+from torchgrade.hub.cluster.class_table import CLUSTER_KEYS, read_cluster
 from torchgrade.hub.description import ClassDescription, Gpu, Idle, Isolation, Late, Limits, Machine
 from torchgrade.hub.gpu import KINDS
 from torchgrade.hub.roster_file import read_roster
@@ -30,6 +31,7 @@ KEYS: Mapping[str, Mapping[str, tuple[type, bool]]] = {
     "late": {"grace_days": (int, True), "percent_a_day": (float, True)},
     "gpu": {"kind": (str, True), "students_per_card": (int, True), "cards_for_grading": (int, True)},
 }
+TABLES = {**KEYS, "cluster": CLUSTER_KEYS}
 WORDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -48,6 +50,7 @@ def read_class(folder: Path) -> ClassDescription:
         idle=Idle(file.positive("idle", "minutes"), file.positive("idle", "hours")),
         gpu=_gpu(file) if "gpu" in file.tables else None,
         people=read_roster(folder / ROSTER),
+        cluster=read_cluster(file) if "cluster" in file.tables else None,
     )
 
 
@@ -69,13 +72,15 @@ class _File:
 
     def require_known(self) -> None:
         for name, content in self.tables.items():
-            if name != "course" and name not in KEYS:
-                raise self.error(name, f"{name!r} is not known.", f"There are: course, {', '.join(KEYS)}.")
-            if name in KEYS and not isinstance(content, dict):
+            if name != "course" and name not in TABLES:
+                known = f"There are: course, {', '.join(KEYS)}. For Kubernetes also: cluster."
+                raise self.error(name, f"{name!r} is not known.", known)
+            if name in TABLES and not isinstance(content, dict):
                 raise self.error(name, f"{name!r} is no table.", f"Write [{name}].")
-            for key in content if name in KEYS else ():
-                if key not in KEYS[name]:
-                    raise self.error(key, f"{key!r} is not known in [{name}].", f"There are: {', '.join(KEYS[name])}.")
+            for key in content if name in TABLES else ():
+                if key not in TABLES[name]:
+                    known = f"There are: {', '.join(TABLES[name])}."
+                    raise self.error(key, f"{key!r} is not known in [{name}].", known)
 
     def value(self, table: str, key: str, kind: type, default: Any = None) -> Any:
         """default: of a key that may be missing"""

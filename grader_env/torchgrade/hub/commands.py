@@ -20,6 +20,8 @@ def add_commands(add: Callable[..., argparse.ArgumentParser], tools: Any) -> Non
     backup.add_argument("target", type=Path, metavar="DIR", help="a folder that does not exist yet")
     restore = add(tools, "restore", _restore, "put a backup in place; what was there is kept beside it")
     restore.add_argument("source", type=Path, metavar="DIR", help="a folder that `backup` made")
+    cluster = add(tools, "cluster", _cluster, "write what Kubernetes needs for the class; nothing is sent anywhere")
+    cluster.add_argument("--out", type=Path, metavar="DIR", help="the folder to write (default: build/cluster)")
 
 
 def _serve(_: argparse.Namespace) -> int:
@@ -56,6 +58,12 @@ def _restore(options: argparse.Namespace) -> int:
     from torchgrade.hub import restore
 
     return _run(restore.run, options.source)
+
+
+def _cluster(options: argparse.Namespace) -> int:
+    from torchgrade.hub.cluster import render
+
+    return _run(render.run, options.out or _course() / "build" / "cluster")
 
 
 def _run(command: Callable[..., int], *arguments: Any) -> int:

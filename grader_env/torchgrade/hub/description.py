@@ -69,8 +69,26 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """What only Kubernetes needs to know.
+
+    storage_class: of volumes that many nodes write (ReadWriteMany); exchange, homes, backups: sizes of such volumes
+    releases: the git address of the tree that `torchgrade publish` writes, or ""
+    """
+
+    address: str
+    student_image: str
+    grader_image: str
+    storage_class: str
+    exchange: str
+    homes: str
+    backups: str
+    releases: str = ""
+
+
+@dataclass(frozen=True)
 class ClassDescription:
-    """gpu: None where no card is offered"""
+    """gpu: None where no card is offered; cluster: None if class.toml describes none"""
 
     course: str
     machine: Machine
@@ -78,6 +96,7 @@ class ClassDescription:
     idle: Idle
     gpu: Gpu | None
     people: tuple[Person, ...]
+    cluster: Cluster | None = None
 
     @property
     def is_demonstration(self) -> bool:

@@ -32,8 +32,8 @@ def is_served(address: str) -> bool:
 
 
 class HubApi:
-    def __init__(self, port: int, token: str):
-        self._url, self._token = f"http://127.0.0.1:{port}/hub/api", token
+    def __init__(self, port: int, token: str, host: str = "127.0.0.1"):
+        self._url, self._token = f"http://{host}:{port}/hub/api", token
 
     def users(self) -> set[str]:
         found: list[Any] = []
