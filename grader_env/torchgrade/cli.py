@@ -131,7 +131,7 @@ def _autograde(options: argparse.Namespace) -> int:
     course = course_root()
     lessons = options.lessons or batch.handed_in(course)
     make = (
-        functools.partial(executors.dask, options.scheduler)
+        functools.partial(executors.dask, options.scheduler, options.jobs)
         if options.scheduler
         else functools.partial(executors.local, options.jobs)
     )
@@ -260,7 +260,9 @@ def _parser() -> argparse.ArgumentParser:
     autograde.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="submissions at a time (default: %(default)s, the cores)"
     )
-    autograde.add_argument("--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler")
+    autograde.add_argument(
+        "--scheduler", metavar="ADDRESS", help="use the workers of this Dask scheduler, or of a gateway+http(s)://..."
+    )
     autograde.add_argument("--watch", action="store_true", help="stay, warm, and grade what is handed in, until Ctrl-C")
     autograde.add_argument("--force", action="store_true", help="grade again what would come out the same")
 
