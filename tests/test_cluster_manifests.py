@@ -29,7 +29,7 @@ def pods(manifests: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_kubernetes_takes_every_manifest(manifests, version):
-    assert len(manifests) == 11
+    assert len(manifests) == 12
     for one in manifests:
         kubernetes_validate.validate(one, version, strict=True)
 

@@ -7,6 +7,8 @@ from torchgrade.hub.cluster.values import name_and_tag
 from torchgrade.hub.description import ClassDescription, Cluster
 
 CHART = "2026.3.0"
+# For `torchgrade autograde --scheduler`, in the grader's server: the service that a release named dask-gateway makes.
+ADDRESS = f"gateway+http://traefik-{GATEWAY}/services/{GATEWAY}"
 CPU_WORKERS = 8  # at a time, where no card limits them
 # A worker makes a sandbox for each submission (bubblewrap), for which it needs namespaces and an unmasked /proc. The
 # pod has a user namespace of its own instead: even its root is nobody on the node. It mounts nothing.

@@ -10,7 +10,10 @@ from torchgrade.hub.cluster.layout import Json
 GRADER = {"torchgrade/kind": "grader"}
 GATEWAY = {"app.kubernetes.io/name": "dask-gateway"}  # of all its pods
 WORKERS = {**GATEWAY, "app.kubernetes.io/component": "dask-worker"}
+HUB = {"app": "jupyterhub", "component": "hub"}
 BACKUP = {"torchgrade/job": "backup"}
+RUN_CODE = ["dask-scheduler", "dask-worker"]
+HUB_PORT = {"protocol": "TCP", "port": 8081}
 DNS = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
 
 
@@ -20,6 +23,9 @@ def policies() -> list[Json]:
         _policy("grader-to-gateway", GRADER, egress=[{"to": [_pods(GATEWAY)]}]),
         # Whoever reaches a scheduler of Dask runs code on its workers.
         _policy("gateway-from-grader", GATEWAY, ingress=[{"from": [_pods(GATEWAY), _pods(GRADER)]}]),
+        # The chart lets in only pods with a label of its own. The gateway asks the hub whose a token is; what runs
+        # submissions asks it nothing.
+        _policy("gateway-to-hub", HUB, ingress=[{"from": [_pods(GATEWAY, but=RUN_CODE)], "ports": [HUB_PORT]}]),
         # Submissions run in a sandbox without network; what breaks out of it gets no further than to its scheduler.
         _policy("workers-stay-inside", WORKERS, egress=[{"to": [_pods(GATEWAY)]}, DNS]),
         # It reads everything that the class has.
@@ -37,5 +43,9 @@ def _policy(name: str, pods: dict[str, str], **rules: list[Any]) -> Json:
     }
 
 
-def _pods(labels: dict[str, str]) -> Json:
-    return {"podSelector": {"matchLabels": labels}}
+def _pods(labels: dict[str, str], but: list[str] | None = None) -> Json:
+    """but: components that are left out"""
+    selector: Json = {"matchLabels": labels}
+    if but:
+        selector["matchExpressions"] = [{"key": "app.kubernetes.io/component", "operator": "NotIn", "values": but}]
+    return {"podSelector": selector}

@@ -18,7 +18,8 @@ NEXT = """\
 Nothing was sent to a cluster. grader_env/pages/cluster.md says what comes first; then, with your log-in in login.yaml:
   kubectl apply -f {target}/manifests.yaml
   helm upgrade --install hub jupyterhub/jupyterhub --version {hub} -f {target}/hub.yaml -f login.yaml
-  helm upgrade --install dask-gateway dask/dask-gateway --version {dask} -f {target}/dask-gateway.yaml"""
+  helm upgrade --install dask-gateway dask/dask-gateway --version {dask} -f {target}/dask-gateway.yaml
+To grade, in a terminal of the grader's server: torchgrade autograde --scheduler {address}"""
 
 
 def run(course: Path, target: Path) -> int:
@@ -36,7 +37,7 @@ def run(course: Path, target: Path) -> int:
         part.touch(mode=0o600)  # names and mail addresses are in it
         part.write_text(text, encoding="utf8")
         part.rename(target / name)
-    print(NEXT.format(target=target, names=", ".join(files), hub=values.CHART, dask=dask.CHART))
+    print(NEXT.format(target=target, names=", ".join(files), hub=values.CHART, dask=dask.CHART, address=dask.ADDRESS))
     if link := pull_link(description.cluster):
         print(f"For students who want the published tree in their home: {link}")
     return 0
