@@ -15,7 +15,7 @@ FOLDER = ROOT / "hub_config" / "cluster"
 REQUIREMENTS = ROOT / "grader_env" / "requirements"
 FILES = sorted(FOLDER.glob("*.Containerfile"))
 BUILDERS = ("docker", "podman", "buildah")
-EXACT = re.compile(r"docker\.io/library/python:3\.11\.\d+-slim-\w+")
+EXACT = re.compile(r"python:3\.11\.\d+-slim-\w+")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
