@@ -63,7 +63,7 @@ def test_a_new_file_counts_and_what_python_leaves_behind_does_not(course):
     assert key(course) != before
 
 
-def test_nothing_but_the_command_line_uses_what_is_left_out():
+def test_nothing_but_the_command_line_and_lateness_uses_what_is_left_out():
     package = Path(__file__).parents[1] / unchanged.PACKAGE
     uses = re.compile(rf"torchgrade[./]({'|'.join(unchanged.APART)})\b")
     users = {
@@ -71,7 +71,7 @@ def test_nothing_but_the_command_line_uses_what_is_left_out():
         for path in package.rglob("*.py")
         if path.relative_to(package).parts[0] not in unchanged.APART and uses.search(path.read_text(encoding="utf8"))
     }
-    assert users == {"cli.py"}
+    assert users == {"cli.py", "late.py"}
 
 
 def test_what_passed_is_skipped_and_what_failed_runs_again(course):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path("grader_env") / "torchgrade"
-# What these make comes after a lesson is judged; nothing but the command line imports them (tests/test_unchanged.py).
+# What these make comes after a lesson is judged; tests/test_unchanged.py says who may import them.
 APART = ("demo", "hub", "report")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
 
