@@ -6,12 +6,12 @@ student more time, after the autograder had written what it knew.
 
 import math
 from pathlib import Path
-from typing import Any
 
 from nbgrader.api import SubmittedNotebook
-from nbgrader.plugins import BasePlugin
-from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.plugins import BasePlugin, LateSubmissionPlugin
 from traitlets import Unicode
+from traitlets.config import Configurable
+from traitlets.utils.importstring import import_item
 
 from torchgrade.hub.class_file import read_late
 
@@ -34,12 +34,11 @@ class DaysLate(BasePlugin):
 
 
 class Penalties:
-    """Points to take off by whatever plug-in is configured. of: `parent=` or `config=`, as for all of nbgrader's"""
+    """Points to take off by whatever plug-in is configured. parent: whoever holds nbgrader's configuration"""
 
-    def __init__(self, **of: Any):
-        preprocessor = AssignLatePenalties(**of)
-        preprocessor.init_plugin()
-        self._plugin = preprocessor.plugin_inst
+    def __init__(self, parent: Configurable):
+        chosen = parent.config.AssignLatePenalties.get("plugin_class", LateSubmissionPlugin)
+        self._plugin = (import_item(chosen) if isinstance(chosen, str) else chosen)(parent=parent)
 
     def of(self, notebook: SubmittedNotebook) -> float:
         """Between 0 and its score."""

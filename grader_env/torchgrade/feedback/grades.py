@@ -16,7 +16,7 @@ class GetGradesAndWaits(GetGrades):
         facts = resources["nbgrader"]
         with Gradebook(facts["db_url"]) as gradebook:
             notebook = gradebook.find_submission_notebook(self.notebook_id, self.assignment_id, self.student_id)
-            facts["late_penalty"] = Penalties(parent=self).of(notebook)
+            facts["late_penalty"] = Penalties(self).of(notebook)
             facts["score"] = notebook.score - facts["late_penalty"]
         return nb, resources
 

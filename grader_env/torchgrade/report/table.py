@@ -23,7 +23,7 @@ class GradesCsv(ExportPlugin):
     """`nbgrader export` with the columns of nbgrader's own; that one writes a name with a comma as two cells."""
 
     def export(self, gradebook: Gradebook) -> None:
-        path, penalties = self.to or "grades.csv", Penalties(parent=self)
+        path, penalties = self.to or "grades.csv", Penalties(self)
         self.log.info("Exporting grades to %s", path)
         with open(path, "w", encoding="utf8", newline="") as file:
             table = csv.writer(file)
