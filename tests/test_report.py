@@ -101,6 +101,10 @@ def test_each_check_says_what_it_looks_at_and_how_it_ended(course):
     assert "○ Other numbers not answered, 0 of 2 points" in text_of(feedback(course, "blank"))
 
 
+def test_an_untouched_answer_in_words_is_not_answered(course):
+    assert "○ Your answer in words not answered, 0 of 2 points" in text_of(feedback(course, "blank"))
+
+
 def test_a_comment_is_shown_and_disarmed(course):
     html = feedback(course, "adds")
     assert "Say <em>more</em>" in html and "<script>alert" not in html

@@ -10,7 +10,7 @@ from typing import Any
 from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import Preprocessor
 from nbformat.v4 import new_output
-from nbgrader.utils import is_grade, is_solution
+from nbgrader.utils import compute_checksum, is_grade, is_solution
 from traitlets import default
 
 from torchgrade.autograde.judging import pictures, verdict_of
@@ -52,8 +52,15 @@ def outcome_in(cell: Any | None, score: float, points: float, *, waits: bool) ->
         return Outcome.WAITS
     if score >= points:
         return Outcome.PASSED
-    decided = verdict_of(cell) if cell is not None else None
-    return Outcome.UNANSWERED if decided and decided.kind is Kind.NO_ANSWER else Outcome.FAILED
+    return Outcome.UNANSWERED if cell is not None and _is_unanswered(cell) else Outcome.FAILED
+
+
+def _is_unanswered(cell: Any) -> bool:
+    decided = verdict_of(cell)
+    if decided:
+        return decided.kind is Kind.NO_ANSWER
+    # An answer in words: nbgrader's sum of the cell as it was given out.
+    return bool(is_solution(cell) and cell.metadata.nbgrader.get("checksum") == compute_checksum(cell))
 
 
 class FeedbackPreprocessor(Preprocessor):
