@@ -57,10 +57,11 @@ class Cluster:
         settings.mkdir(exist_ok=True)
         self._configure(settings, Kind.STUDENT, Path(layout.EXCHANGE_ROOT))
         arguments = [program(), "--die-with-parent", "--unshare-pid", "--proc", "/proc", "--dev", "/dev"]
+        arguments += ["--tmpfs", "/tmp"]  # first: the code may lie below it
         for place in ("/usr", "/bin", "/lib", "/lib64", "/etc", sys.prefix, sys.base_prefix, str(folders_of_code())):
             if os.path.exists(place):
                 arguments += ["--ro-bind", place, place]
-        arguments += ["--ro-bind", str(settings), "/settings", "--tmpfs", "/tmp"]
+        arguments += ["--ro-bind", str(settings), "/settings"]
         for mount in layout.mounts(self.description, name):
             if mount["name"] == layout.SHARED_MEMORY:
                 continue
