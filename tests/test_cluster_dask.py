@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from cluster_class import described
@@ -69,12 +70,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Its proxy answers half a second before it knows the way to the gateway."""
     for _ in range(600):
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)) == 0:
-                return
         assert server.poll() is None, log.read_text()
-        time.sleep(0.1)
+        try:
+            with urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:  # nobody is there; or nobody there knows it: HTTPError is one, too
+            time.sleep(0.1)
     raise AssertionError(log.read_text())
 
 
