@@ -168,4 +168,4 @@ def test_a_notebook_for_colab_runs_its_visible_checks_in_a_fresh_environment(mad
     done = subprocess.run(
         [tmp_path / "venv" / "bin" / "python", "-c", code], cwd=made / "student", capture_output=True, text=True
     )
-    assert done.stdout.count("passed") == 3, done.stdout + done.stderr
+    assert done.stdout.count("All test cases passed!") == 3, done.stdout + done.stderr
