@@ -11,19 +11,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SECONDS = 900
 # $1: a scratch folder; $2: where to go; the lines of CLOSED: a folder that others may not enter (/root, say) and one in
-# it that they need. Those are shown again at the same place, in an open folder.
+# it that they need. Those are shown again at the same place, in an open folder. There may be none: an empty line.
 ENTER = """
 set -e
 mount --make-rprivate /
 cp -a /etc "$1/etc" && mount --bind "$1/etc" /etc
 for folder in /home /srv; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 number=0
-while IFS=: read -r closed needed; do
+while IFS=: read -r closed needed && [ "$closed" ]; do
     number=$((number + 1)) && mkdir -p /srv/kept/$number && mount --bind "$needed" /srv/kept/$number
 done <<<"$CLOSED"
-cut -d: -f1 <<<"$CLOSED" | sort -u | while read -r closed; do mount -t tmpfs -o mode=755 tmpfs "$closed"; done
+cut -d: -f1 <<<"$CLOSED" | sort -u | while read -r closed && [ "$closed" ]; do
+    mount -t tmpfs -o mode=755 tmpfs "$closed"
+done
 number=0
-while IFS=: read -r closed needed; do
+while IFS=: read -r closed needed && [ "$closed" ]; do
     number=$((number + 1)) && mkdir -p "$needed" && mount --bind /srv/kept/$number "$needed"
 done <<<"$CLOSED"
 cd "$2" && shift 2 && exec "$@"
