@@ -33,9 +33,9 @@ def test_changes_bring_any_hub_in_line_and_leave_strangers_alone():
     subsets = [set(some) for count in range(4) for some in itertools.combinations(names, count)]
     for students, staff in itertools.product(subsets, subsets):
         users, members = {*students, *staff, "stranger"}, {"students": students, "staff": staff}
-        todo = changes(WANTED, users, members)
-        users = (users | todo.new) - todo.gone
-        now = {name: (members[name] | todo.joins.get(name, set())) - todo.leaves.get(name, set()) for name in members}
+        due = changes(WANTED, users, members)
+        users = (users | due.new) - due.gone
+        now = {name: (members[name] | due.joins.get(name, set())) - due.leaves.get(name, set()) for name in members}
         assert now == WANTED and users >= {"ada", "ben", "ines", "stranger"} and "zoe" not in users
 
 

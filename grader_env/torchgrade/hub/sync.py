@@ -82,17 +82,17 @@ def sync(description: ClassDescription, place: Place, say: Say) -> None:
 
 def sync_hub(description: ClassDescription, hub: Hub, say: Say) -> None:
     wanted = {name: set(group["users"]) for name, group in access.groups(description).items()}
-    todo = changes(wanted, hub.users(), {group: hub.members(group) for group in wanted})
-    if todo.new:
-        hub.add_users(todo.new)
-        say(f"hub: new: {_listed(todo.new)}")
-    for group, names in todo.joins.items():
+    due = changes(wanted, hub.users(), {group: hub.members(group) for group in wanted})
+    if due.new:
+        hub.add_users(due.new)
+        say(f"hub: new: {_listed(due.new)}")
+    for group, names in due.joins.items():
         hub.add_members(group, names)
         say(f"hub: {_listed(names)} joined {group}")
-    for group, names in todo.leaves.items():
+    for group, names in due.leaves.items():
         hub.remove_members(group, names)
         say(f"hub: {_listed(names)} left {group}")
-    for name in sorted(todo.gone):
+    for name in sorted(due.gone):
         _stop(hub, name)
         hub.remove_user(name)
         say(f"hub: {name} is out: no log-in, no session, no server. Their files and grades stay.")

@@ -9,7 +9,6 @@ from class.toml and roster.csv.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sqlite3
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 from torchgrade.errors import CourseError
+from torchgrade.hub.backup import checksum
 from torchgrade.hub.cluster.layout import EXCHANGE, HOMES
 
 MANIFEST, GRADEBOOK = "manifest.json", "gradebook.db"
@@ -37,7 +37,7 @@ def backup(volumes: Path, backups: Path, keep: int, now: str) -> Path:
             if (home / "course" / GRADEBOOK).is_file():
                 _copy_database(home / "course" / GRADEBOOK, part / f"{home.name}.sqlite")
         files = sorted(path for path in part.rglob("*") if path.is_file())
-        sums = {str(path.relative_to(part)): _checksum(path) for path in files}
+        sums = {str(path.relative_to(part)): checksum(path) for path in files}
         (part / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf8")
         part.rename(target)
     except (OSError, sqlite3.Error) as error:
@@ -54,7 +54,7 @@ def restore(volumes: Path, source: Path, only: str, now: str) -> list[Path]:
     sums = json.loads((source / MANIFEST).read_text(encoding="utf8")) if (source / MANIFEST).is_file() else None
     if sums is None:
         raise CourseError("this is no backup.", where=source, remedy=f"See: ls {source.parent}")
-    if bad := [name for name in sums if not (source / name).is_file() or _checksum(source / name) != sums[name]]:
+    if bad := [name for name in sums if not (source / name).is_file() or checksum(source / name) != sums[name]]:
         raise CourseError(f"{bad[0]} is damaged.", where=source, remedy="Take an older backup.")
     packed = [name for name in sums if name.endswith(".tar") and only in ("", name.removesuffix(".tar"))]
     if not packed:
@@ -104,11 +104,6 @@ def _copy_database(source: Path, target: Path) -> None:
     finally:
         original.close()
         copy.close()
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def main(arguments: list[str]) -> int:
